@@ -32,6 +32,8 @@ typedef struct tl_diags {
   int error_count;
   int error_limit;      // 20; further errors are counted, not kept
   bool werror;          // warnings count as errors
+  const char *arch;     // see tl_diags_set_arch
+  int dropped_errors;   // beyond the limit, not yet mentioned
   const char *remarks;  // extended regex over "R104 dot selection ..."; NULL: remarks are dropped
 } tl_diags;
 

@@ -26,5 +26,9 @@ typedef struct tl_sources {
 uint32_t tl_source_add(tl_sources *set, const char *path, const char *text, uint32_t len);
 // Line and column, both 1-based; the column counts bytes, as clang's.
 void tl_source_position(const tl_sources *set, tl_span span, int *out_line, int *out_col);
+// A place known only as line and column, in a file whose text is not at hand (text == NULL):
+// `lo` packs both, and tl_source_position gives them back. Columns stop at 1023.
+enum { TL_SPAN_COL_BITS = 10 };
+tl_span tl_span_at(uint32_t file, int line, int col);
 const char *tl_source_path(const tl_sources *set, tl_span span); // "<unknown>" for file 0
 #endif
