@@ -1,0 +1,73 @@
+// Layouts: where each element of a tile lives.
+//
+// Distributed (registers): coordinates are a sum of contributions,
+//   coord = sum over set bits of (register-in-atom, lane, warp) of that bit's basis vector
+//         + sum over repetitions of index * stride along one dim.
+// The bits are the F2 atom of the hardware (power of two by nature); repetitions have integer
+// counts, so BN = 176 is 22 repetitions of an n8 atom. A zero basis vector means that lanes or warps
+// hold copies. Register index = atom bits lowest, then repetitions in list order (first fastest).
+//
+// Shared: row-major over the last two dims (leading dims and stages outermost) with one of five
+// address forms; W = 32, 64 or 128 bytes for swizzles: element (r, c) with cb = c * bytes is at
+//   panel = cb / W;  off = panel * rows * W + r * W + cb % W;   then XOR
+//   W=128: bits 4-6 ^= bits 7-9;  W=64: bits 4-5 ^= bits 7-8;  W=32: bit 4 ^= bit 7
+// which is what TMA, wgmma and tcgen05 descriptors understand. The buffer starts at a multiple of
+// 1024 bytes. Padded: row pitch = row bytes + pad.
+#ifndef IR_LAYOUT_H
+#define IR_LAYOUT_H
+#include "ir/ir.h"
+
+enum { IR_MAX_REG_BITS = 8, IR_LANE_BITS = 5, IR_MAX_WARP_BITS = 5, IR_MAX_REPS = 6 };
+
+typedef enum ir_layout_kind { IR_LAYOUT_DIST, IR_LAYOUT_SHARED } ir_layout_kind;
+
+typedef struct ir_rep { int32_t count, dim, stride; } ir_rep;
+
+struct ir_layout {
+  ir_layout_kind kind;
+  int rank;
+  // DIST
+  int nreg_bits, nwarp_bits;
+  int32_t reg[IR_MAX_REG_BITS][TY_MAX_RANK];
+  int32_t lane[IR_LANE_BITS][TY_MAX_RANK];
+  int32_t warp[IR_MAX_WARP_BITS][TY_MAX_RANK];
+  int nreps;
+  ir_rep rep[IR_MAX_REPS];
+  // SHARED
+  int swizzle_bytes; // 0, 32, 64, 128
+  int pad_bytes;     // row padding when swizzle_bytes is 0
+  int number;        // printed as L<number>; set by interning
+};
+
+// Interned: equal contents give the same pointer within a function.
+const ir_layout *ir_layout_intern(ir_func *func, const ir_layout *layout);
+bool ir_layout_equal(const ir_layout *a, const ir_layout *b);
+int ir_layout_regs(const ir_layout *layout); // registers per thread = elements per thread
+// Coordinates of register `reg` of (lane, warp).
+void ir_layout_coords(const ir_layout *layout, int reg, int lane, int warp, int64_t *out_coords);
+// Lanes or warps that hold copies of the same elements.
+bool ir_layout_replicated(const ir_layout *layout);
+// Checks that every element of the tile is covered; false otherwise.
+bool ir_layout_covers(const ir_layout *layout, const ty_type *tile, int warps);
+
+// Constructors. `order` is by dim, fastest first where given.
+// Coalesced: `vec` consecutive elements of the last dim per thread, lanes then warps over the tile.
+ir_layout ir_layout_blocked(const ty_type *tile, int warps, int vec);
+// m16n8 accumulator tile over warps_m x warps_n.
+ir_layout ir_layout_mma_acc(const ty_type *tile, int warps_m, int warps_n);
+// Operand a [M,K] / b [K,N] of the m16n8k(256/bits) atoms, element width `bits`.
+ir_layout ir_layout_mma_a(const ty_type *tile, int bits, int warps_m, int warps_n);
+ir_layout ir_layout_mma_b(const ty_type *tile, int bits, int warps_m, int warps_n);
+ir_layout ir_layout_shared(const ty_type *tile, int swizzle_bytes, int pad_bytes);
+// Of results, given the operand's layout.
+ir_layout ir_layout_permute(const ir_layout *layout, const int64_t *order);
+ir_layout ir_layout_drop_dim(const ir_layout *layout, int axis);   // after a reduce: copies along it
+ir_layout ir_layout_add_dim(const ir_layout *layout, int axis);    // expand
+
+// Bytes of one stage of a shared buffer (dims without the stage), and offset of an element.
+int64_t ir_shared_bytes(const ir_layout *layout, const ty_type *buf);
+int64_t ir_shared_offset(const ir_layout *layout, const ty_type *buf, const int64_t *coords);
+
+void ir_layout_print(const ir_layout *layout, tl_buf *out);       // "dist reg[..] lane[..] .."
+bool ir_layout_read(const char **text, int *out_number, ir_layout *out);
+#endif
