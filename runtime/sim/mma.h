@@ -1,0 +1,116 @@
+// Tensor-core arithmetic, bit-exact per architecture.
+//
+// The decoder calls sim_mma_describe once per instruction; the executor calls sim_mma with register
+// planes (plane r holds register r of all 32 lanes). Parameters that came from hardware live in
+// mma_params.def. Two implementations: sim_mma (fast) and sim_mma_reference (mma_model.c, plain);
+// tests/unit/test_sim_mma.c holds them together.
+#ifndef RUNTIME_SIM_MMA_H
+#define RUNTIME_SIM_MMA_H
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum sim_arch { SIM_SM90A, SIM_SM100A, SIM_SM120A } sim_arch;
+// "sm_90a" -> SIM_SM90A; false: unknown.
+bool sim_arch_of_name(const char *name, sim_arch *out_arch);
+
+// Element types as PTX spells them (see sim_mma_type_of_name).
+typedef enum sim_mma_type {
+  SIM_MMA_F16,
+  SIM_MMA_BF16,
+  SIM_MMA_TF32,
+  SIM_MMA_F32,
+  SIM_MMA_F64,
+  SIM_MMA_E4M3,
+  SIM_MMA_E5M2,
+  SIM_MMA_E2M3,
+  SIM_MMA_E3M2,
+  SIM_MMA_E2M1,
+  SIM_MMA_S8,
+  SIM_MMA_U8,
+  SIM_MMA_S4,
+  SIM_MMA_U4,
+  SIM_MMA_B1,
+  SIM_MMA_S32,
+  SIM_MMA_UE8M0,
+  SIM_MMA_UE4M3 // scales
+} sim_mma_type;
+// "f16", "bf16", "e4m3", "s8", "ue8m0" ... without the dot; false: not a type of mma.
+bool sim_mma_type_of_name(const char *name, sim_mma_type *out_type);
+
+typedef enum sim_mma_kind {
+  SIM_MMA_PLAIN,    // no .kind
+  SIM_MMA_F8F6F4,   // .kind::f8f6f4
+  SIM_MMA_MXF8F6F4, // .kind::mxf8f6f4.block_scale
+  SIM_MMA_MXF4,     // .kind::mxf4.block_scale
+  SIM_MMA_MXF4NVF4  // .kind::mxf4nvf4.block_scale
+} sim_mma_kind;
+
+typedef enum sim_mma_bitop { SIM_MMA_NO_BITOP, SIM_MMA_XOR_POPC, SIM_MMA_AND_POPC } sim_mma_bitop;
+
+// What the instruction text says.
+typedef struct sim_mma_form {
+  sim_mma_kind kind;
+  uint8_t m, n, k;
+  sim_mma_type a, b, c, d; // c and d: accumulator types as spelled (they must agree)
+  uint8_t scale_vec;       // 0: not written; 1, 2, 4 for 1X, 2X, 4X (the default is filled in)
+  sim_mma_type scale;      // block-scaled kinds: SIM_MMA_UE8M0 or SIM_MMA_UE4M3
+  bool satfinite;          // integers only
+  sim_mma_bitop bitop;     // b1 only
+  uint8_t round;           // f64 only: 0 rn, 1 rz, 2 rm, 3 rp
+} sim_mma_form;
+
+// The form resolved for one architecture. Opaque to callers, except the register counts.
+typedef struct sim_mma_desc {
+  uint8_t a_regs, b_regs,
+      c_regs;           // 32-bit planes per operand; D has c_regs (f64: two planes a value)
+  uint8_t path;         // which loop (mma.c)
+  uint8_t frac_bits;    // F of the fused step
+  uint8_t group;        // mxf4*: k elements per fixed-point sum
+  uint8_t scale_blocks; // scales per row: 0, 1, 2, 4
+  uint8_t cpu;          // which vector extension the host has (mma.c)
+  sim_arch arch;
+  sim_mma_form form;
+} sim_mma_desc;
+
+// false: the architecture (or PTX) has no such instruction; *out is then unspecified.
+bool sim_mma_describe(sim_arch arch, const sim_mma_form *form, sim_mma_desc *out);
+
+// Block scale operands: the scale registers of all lanes and the selectors (immediates, or the
+// value of the selector register, which must be the same in all lanes).
+typedef struct sim_mma_scales {
+  const uint32_t *a, *b; // one plane each
+  uint16_t byte_a, thread_a, byte_b, thread_b;
+} sim_mma_scales;
+// Whether the selectors are in range for the form (byte: 1X 0..3, 2X 0 or 2, 4X 0; thread-id-a
+// 0..1, thread-id-b 0..3). The executor reports SIM_TRAP-like faults; sim_mma asserts.
+bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *scales);
+
+// D = A x B + C. Operands are arrays of pointers to planes, since vector operands of PTX are lists
+// of registers; d planes may be the c planes. scales: NULL unless the kind is block-scaled.
+void sim_mma(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
+             const uint32_t *const c[], uint32_t *const d[], const sim_mma_scales *scales);
+void sim_mma_reference(const sim_mma_desc *desc, const uint32_t *const a[],
+                       const uint32_t *const b[], const uint32_t *const c[], uint32_t *const d[],
+                       const sim_mma_scales *scales);
+
+// --- the fused step, reused by wgmma -------------------------------------------------------------
+typedef enum sim_step_out { SIM_OUT_F32, SIM_OUT_E8M13, SIM_OUT_F16 } sim_step_out;
+
+// One decoded operand element: value = (-1)^negative * sig * 2^(exp - frac_bits of its type).
+typedef enum sim_num_class { SIM_NUM_FINITE, SIM_NUM_INF, SIM_NUM_NAN } sim_num_class;
+typedef struct sim_num {
+  int32_t sig; // magnitude; 0 for zero
+  int16_t exp; // exponent of the type's value, not normalised for subnormals
+  uint8_t cls; // sim_num_class
+  bool negative;
+} sim_num;
+sim_num sim_num_decode(sim_mma_type type, uint32_t bits);
+int sim_num_frac_bits(sim_mma_type type); // fraction bits of sig
+
+// step(a[0..n), b[0..n), c): products exact, all terms and c aligned to the largest exponent of the
+// non-zero ones, cut to frac_bits, summed, rounded once. c_bits and the result are f32 bits, or f16
+// bits for SIM_OUT_F16. extra[i] (NULL: 0) is added to the exponent of product i (block scale).
+uint32_t sim_step_reference(const sim_num *a, const sim_num *b, const int16_t *extra, int n,
+                            int frac_bits_a, int frac_bits_b, uint32_t c_bits, int frac_bits,
+                            sim_step_out out);
+#endif

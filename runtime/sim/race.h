@@ -1,0 +1,80 @@
+// Race detection by happens-before, after FastTrack (Flanagan, Freund 2009): vector clocks on
+// agents, last-access epochs on memory.
+//
+// Agents are the warps of every CTA plus one asynchronous agent per warp for its cp.async copies.
+// An access is checked against the last writes (and, for a write, the last reads) of every 4-byte
+// cell it touches: an earlier access to the same bytes by another agent must be known to this one
+// through a chain of synchronisation. Lanes of one warp are ordered by instruction; two lanes of
+// one instruction storing different values to the same bytes are reported by mem.c.
+//
+// mem.c makes the access calls. The scheduler only reports synchronisation:
+//
+//   launch:      sim_race_begin, then per CTA sim_race_cta_new and view->agent = sim_race_warp(cta,
+//   w) bar.arrive:  sim_race_bar_arrive(agent, id) bar.sync:    sim_race_bar_arrive(agent, id) when
+//   the warp arrives;
+//                sim_race_bar_complete(cta, id, warps) when the barrier opens, warps = the waiting
+//                ones
+//   cp.async.commit_group:  token = sim_race_async_commit(agent)   (kept by the group's record)
+//   cp.async.wait_group:    sim_race_async_wait(agent, token of the newest group that must be done)
+//   fence, membar:          sim_race_fence(agent, scope)
+//   exit of a CTA:          sim_race_cta_free
+//
+// A false alarm is a bug here; a missed race is possible where a comment below says so.
+#ifndef RUNTIME_SIM_RACE_H
+#define RUNTIME_SIM_RACE_H
+#include "runtime/sim/mem.h"
+
+typedef struct sim_race sim_race;             // one machine; survives launches
+typedef struct sim_race_cta sim_race_cta;     // one resident CTA
+typedef struct sim_race_agent sim_race_agent; // one warp: its vector clock
+
+sim_race *sim_race_new(void);
+void sim_race_free(sim_race *race);
+// A new launch: everything before is ordered before it. `warps` per CTA (at most 32), `ctas` in
+// all.
+void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3]);
+// The CTA with this linear index starts. `shared` (may be NULL) gets a cleared shadow.
+sim_race_cta *sim_race_cta_new(sim_race *race, uint64_t cta, sim_region *shared);
+void sim_race_cta_free(sim_race_cta *cta);
+sim_race_agent *sim_race_warp(sim_race_cta *cta, uint32_t warp);
+
+// --- synchronisation -----------------------------------------------------------------------------
+void sim_race_bar_arrive(sim_race_agent *agent, uint32_t barrier);
+void sim_race_bar_complete(sim_race_cta *cta, uint32_t barrier, uint32_t warps);
+// The copies issued so far by this warp and not committed yet become one group.
+uint32_t sim_race_async_commit(sim_race_agent *agent);
+void sim_race_async_wait(sim_race_agent *agent, uint32_t token); // groups up to this one are done
+void sim_race_fence(sim_race_agent *agent, sim_scope scope);
+// A synchronisation object by key, for mbarriers, cluster barriers and the like: release joins the
+// agent's clock into it, acquire joins it into the agent's.
+void sim_race_release(sim_race_agent *agent, uint64_t key);
+void sim_race_acquire(sim_race_agent *agent, uint64_t key);
+
+// --- accesses (called by mem.c)
+// -------------------------------------------------------------------- The shadow of 4 bytes. An
+// epoch packs (low to high) the bytes touched, whether the access was strong, PTX line, clock and
+// agent; or it is the index of a set of epochs, where agents read without being ordered or where
+// bytes of one cell have different writers. 0: none yet.
+typedef struct sim_race_cell {
+  uint64_t write, read;
+} sim_race_cell;
+
+typedef enum sim_race_kind {
+  SIM_RACE_READ,
+  SIM_RACE_WRITE,
+  SIM_RACE_STRONG_READ,
+  SIM_RACE_STRONG_WRITE,
+  SIM_RACE_ATOMIC,     // strong read and write
+  SIM_RACE_ASYNC_READ, // by the warp's asynchronous agent, checked with what the warp knows now
+  SIM_RACE_ASYNC_WRITE
+} sim_race_kind;
+
+// One warp access: `bytes` at offset[lane] of the region for each lane of the mask (aligned to its
+// size when below 4, else to 4). false: a race; *fault gets verdict, lane, line and text.
+bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t offset[SIM_LANES],
+                     uint32_t mask, uint32_t bytes, sim_race_kind kind, uint32_t line,
+                     sim_fault *fault);
+// The synchronising part of strong accesses: sem has SIM_SEM_* bits; after the access was checked.
+void sim_race_strong(sim_race_agent *agent, sim_region *region, uint64_t offset, bool reads,
+                     bool writes, sim_access access);
+#endif
