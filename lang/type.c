@@ -160,14 +160,17 @@ static bool read_char(const char **text, char c) {
   return true;
 }
 
-// "[a,b,c]"; no bracket: rank 0.
+// "[a,b,c]"; no bracket: rank 0. More elements than 2^40 are refused: products stay in range.
 static bool read_dims(const char **text, int *out_rank, int64_t *dims) {
+  int64_t room = (int64_t)1 << 40;
   *out_rank = 0;
   if (!read_char(text, '['))
     return true;
   do {
-    if (*out_rank == TY_MAX_RANK || !read_number(text, &dims[*out_rank]) || dims[*out_rank] < 1)
+    if (*out_rank == TY_MAX_RANK || !read_number(text, &dims[*out_rank]) || dims[*out_rank] < 1 ||
+        dims[*out_rank] > room)
       return false;
+    room /= dims[*out_rank];
     ++*out_rank;
   } while (read_char(text, ','));
   return read_char(text, ']');
