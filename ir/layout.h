@@ -63,6 +63,14 @@ ir_layout ir_layout_shared(const ty_type *tile, int swizzle_bytes, int pad_bytes
 ir_layout ir_layout_permute(const ir_layout *layout, const int64_t *order);
 ir_layout ir_layout_drop_dim(const ir_layout *layout, int axis);   // after a reduce: copies along it
 ir_layout ir_layout_add_dim(const ir_layout *layout, int axis);    // expand
+ir_layout ir_layout_collapse_dim(const ir_layout *layout, int axis); // source of a broadcast: dim of 1
+
+// Register renaming: out_map[r] = register of `src` that holds, in every (lane, warp) alike, the
+// element that register r of `dst` needs, where the element at dst coordinates c is the one at src
+// coordinates project(c), an affine map without mixed terms. False when some thread would have to ask another one.
+typedef void (*ir_project)(const int64_t *dst_coords, int64_t *src_coords, void *user);
+bool ir_layout_rename(const ir_layout *dst, const ir_layout *src, int warps, ir_project project,
+                      void *user, int *out_map);
 
 // Bytes of one stage of a shared buffer (dims without the stage), and offset of an element.
 int64_t ir_shared_bytes(const ir_layout *layout, const ty_type *buf);
