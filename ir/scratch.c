@@ -8,7 +8,8 @@ int64_t ir_scratch_pitch(const ty_type *tile) {
 }
 
 static int64_t convert_bytes(const ir_func *func, const ir_op *op) {
-  if (strcmp(ir_str(op, "via", "shared"), "shared") != 0) return 0;
+  if (strcmp(ir_str(op, "via", "shared"), "shared") != 0)
+    return 0;
   const ty_type *tile = ir_type(func, op->args[0]);
   int64_t rows = ty_elems(tile) / tile->dims[tile->rank - 1];
   return rows * ir_scratch_pitch(tile);
@@ -21,16 +22,21 @@ static int64_t reduce_bytes(const ir_func *func, const ir_op *op) {
   int axis = (int)ir_int(op, "axis", 0), crossing = 0;
   for (int bit = 0; bit < layout->nwarp_bits; bit++)
     crossing += layout->warp[bit][axis] != 0;
-  if (!crossing) return 0;
+  if (!crossing)
+    return 0;
   int64_t per_result = tl_starts_with(ir_str(op, "kind", ""), "arg") ? 16 : 8;
   return (ty_elems(ir_type(func, op->res[0])) << crossing) * per_result;
 }
 
 int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
   switch (op->code) {
-  case IR_CONVERT: return convert_bytes(func, op);
-  case IR_REDUCE: return reduce_bytes(func, op);
-  case IR_ATOMIC: return ty_is_scalar(ir_type(func, op->res[0])) ? 16 : 0;
-  default: return 0;
+  case IR_CONVERT:
+    return convert_bytes(func, op);
+  case IR_REDUCE:
+    return reduce_bytes(func, op);
+  case IR_ATOMIC:
+    return ty_is_scalar(ir_type(func, op->res[0])) ? 16 : 0;
+  default:
+    return 0;
   }
 }

@@ -8,7 +8,9 @@
 // the grid with more warps along M wins, since b is loaded two n8 atoms at a time.
 #include "ir/pass_list.h"
 
-typedef struct grid { int m, n; } grid;
+typedef struct grid {
+  int m, n;
+} grid;
 
 static bool grid_fits(const ty_type *acc, grid g) {
   return acc->dims[0] % (16 * g.m) == 0 && acc->dims[1] % (8 * g.n) == 0;
@@ -26,8 +28,10 @@ static grid pick_grid(const ty_type *acc, int warps) {
   for (int used = warps; used >= 1 && !found; used /= 2)
     for (int m = used; m >= 1; m /= 2) {
       grid g = {m, used / m};
-      if (!grid_fits(acc, g)) continue;
-      if (!found || traffic(acc, g) < traffic(acc, best)) best = g;
+      if (!grid_fits(acc, g))
+        continue;
+      if (!found || traffic(acc, g) < traffic(acc, best))
+        best = g;
       found = true;
     }
   TL_ASSERT(found, "dot with a tile that is no multiple of m16n8");
@@ -36,15 +40,17 @@ static grid pick_grid(const ty_type *acc, int warps) {
 
 static void pick(ir_op *op, void *user) {
   ir_pass_ctx *ctx = user;
-  if (op->code != IR_DOT && op->code != IR_DOT_SCALED) return;
+  if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
+    return;
   grid g = pick_grid(ir_type(ctx->func, op->res[0]), ctx->func->warps);
   ir_set_str(ctx->func, op, "engine", "mma");
   ir_set_int(ctx->func, op, "warps_m", g.m);
   ir_set_int(ctx->func, op, "warps_n", g.n);
   const ty_type *a = ir_type(ctx->func, op->args[0]);
-  const char *why = ctx->func->target->features & FEAT_WGMMA     ? "wgmma is not generated yet"
-                    : ctx->func->target->features & FEAT_TCGEN05 ? "tcgen05.mma is not generated yet"
-                                                                 : "the path of this architecture";
+  const char *why = ctx->func->target->features & FEAT_WGMMA ? "wgmma is not generated yet"
+                    : ctx->func->target->features & FEAT_TCGEN05
+                        ? "tcgen05.mma is not generated yet"
+                        : "the path of this architecture";
   tl_report(ctx->diags, op->loc, DIAG_R101, tl_dtype_name(a->dtype), why);
 }
 

@@ -10,9 +10,11 @@
 static void largest_tile(ir_op *op, void *user) {
   ir_func *func = ((ir_pass_ctx **)user)[0]->func;
   int64_t *largest = ((int64_t **)user)[1];
-  if (op->code != IR_DOT && op->code != IR_DOT_SCALED) return;
+  if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
+    return;
   int64_t elems = ty_elems(ir_type(func, op->res[0]));
-  if (elems > *largest) *largest = elems;
+  if (elems > *largest)
+    *largest = elems;
 }
 
 static int choose_warps(ir_pass_ctx *ctx) {
@@ -24,8 +26,10 @@ static int choose_warps(ir_pass_ctx *ctx) {
 
 bool pass_to_sir(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
-  if (func->sir) return false;
-  if (!func->warps) func->warps = choose_warps(ctx);
+  if (func->sir)
+    return false;
+  if (!func->warps)
+    func->warps = choose_warps(ctx);
   ir_region *old = func->body;
   ir_region *body = ir_region_new(func, NULL);
   ir_builder b = {.func = func, .region = body};

@@ -1,0 +1,350 @@
+// pipeline: loads that feed tensor cores, and the other loads of a loop with pipeline=N, become
+// channels: buffers in shared memory with a producer and a consumer counter.
+//
+// Input   sir without layouts, mma_pick done.   Output  buffer/channel at the role's start; in
+// loops
+//         prologue (N-1 slots), then per iteration: wait, read, put for iteration + N-1, release.
+// Needs   facts.   Keeps  the order of everything else.
+// Why here  before layout_assign: a read may take any layout, a load is anchored to coalescing.
+//
+//   for %k = lo, hi, 1, %acc {pipeline=3} (..) {      %c = channel %b0, %b1 {depth=3}
+//     %a = load %A, %m, %ka                            if lo < hi   { acquire; copy..; commit }
+//     else { commit } %b = load %B, %n, %kb                    ->      if lo+1 < hi { ... } %d =
+//     dot %a, trans %b, %acc                      for %k = ... { wait {pending=1} yield %d %a =
+//     read %c {field=0}; %b = read %c {field=1}
+//   }                                                    if k+2 < hi { acquire; copy..; commit }
+//   else { commit }
+//                                                        %d = dot ..; release; yield %d }
+//
+// Only what is really put advances the producer's counter, so the counters agree after any trip
+// count and are never restarted; the empty commit keeps the count of cp.async groups in step.
+#include "ir/facts.h"
+#include "ir/layout.h"
+#include "ir/pass_list.h"
+
+enum { MAX_FIELDS = 8 };
+
+typedef struct field {
+  ir_op *load;
+  int chunk_bytes;   // per copy instruction
+  bool asynchronous; // cp.async; otherwise through registers
+} field;
+
+typedef struct channel {
+  ir_pass_ctx *ctx;
+  ir_facts *facts;
+  ir_op *loop; // NULL: one slot, filled and emptied on the spot
+  int depth;
+  ir_val handle;
+  field fields[MAX_FIELDS];
+  int nfields;
+} channel;
+
+// --- what can run ahead
+// ---------------------------------------------------------------------------
+
+static bool is_inside(const ir_region *region, const ir_op *loop) {
+  for (; region; region = region->parent ? region->parent->parent : NULL)
+    if (region->parent == loop)
+      return true;
+  return false;
+}
+
+static const ir_region *home_of(const ir_func *func, ir_val val) {
+  const ir_val_info *info = ir_info_of(func, val);
+  return info->def ? info->def->parent : info->region;
+}
+
+// A pure function of the loop variable and of values from outside.
+static bool runs_ahead(const ir_func *func, const ir_op *loop, ir_val val) {
+  if (!is_inside(home_of(func, val), loop))
+    return true;
+  const ir_op *def = ir_def(func, val);
+  if (!def)
+    return ir_same(val, loop->regions[0]->params[0]);
+  if (ir_info(def->code)->effect != IR_PURE || def->nregions)
+    return false;
+  for (uint32_t i = 0; i < def->nargs; i++)
+    if (!runs_ahead(func, loop, def->args[i]))
+      return false;
+  return true;
+}
+
+static bool reads_only_input(const ir_func *func, const ir_access *access) {
+  const ir_op *tensor = ir_def(func, access->tensor);
+  if (!tensor || tensor->code != IR_TENSOR)
+    return false;
+  for (uint32_t i = 0; i < func->params.len; i++)
+    if (ir_same(func->params.data[i].val, tensor->args[0]))
+      return func->params.data[i].read_only;
+  return false;
+}
+
+// Why a load cannot become a copy; NULL when it can.
+static const char *refusal(const ir_func *func, const ir_op *load, const ir_op *loop) {
+  ir_access access = ir_access_of(func, load);
+  if (!ty_is_tile(ir_type(func, load->res[0])))
+    return "a scalar";
+  if (ir_some(access.mask) || ir_some(access.other))
+    return "it has a mask or a fill value";
+  if (strchr(access.subs, 'g'))
+    return "it gathers by index";
+  if (tl_dtype_bits(ir_type(func, load->res[0])->dtype) < 8)
+    return "its elements are narrower than a byte";
+  if (!reads_only_input(func, &access))
+    return "the kernel may write its tensor";
+  for (int i = 0; loop && i < access.rank; i++)
+    if (!runs_ahead(func, loop, load->args[access.first_sub + i]))
+      return "its subscripts depend on values computed in the loop";
+  return NULL;
+}
+
+// Largest copy of 16, 8 or 4 bytes that alignment and the row length allow; 0: none.
+static int chunk_of(const channel *c, const ir_op *load) {
+  const ir_func *func = c->ctx->func;
+  const ty_type *tile = ir_type(func, load->res[0]);
+  ir_access access = ir_access_of(func, load);
+  const ir_op *tensor = ir_def(func, access.tensor);
+  int elem = tl_dtype_bits(tile->dtype) / 8;
+  int64_t stride = 0;
+  const char *last = strrchr(access.subs, 'r');
+  bool unit =
+      ir_is_const_int(func, tensor->args[1 + access.rank + (last - access.subs)], &stride) &&
+      stride == 1;
+  int64_t row_bytes = unit ? tile->dims[tile->rank - 1] * elem : elem;
+  int64_t align = unit ? ir_access_align(c->facts, load) : elem;
+  for (int chunk = 16; chunk >= 4; chunk /= 2)
+    if (align % chunk == 0 && row_bytes % chunk == 0 && chunk >= elem)
+      return chunk;
+  return 0;
+}
+
+static void add_field(channel *c, ir_op *load) {
+  int elem = tl_dtype_bits(ir_type(c->ctx->func, load->res[0])->dtype) / 8;
+  int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : chunk_of(c, load);
+  c->fields[c->nfields++] = (field){load, chunk ? chunk : elem, chunk != 0};
+  if (!chunk)
+    tl_report(c->ctx->diags, load->loc, DIAG_R201,
+              "rows are not known to be 4-byte aligned, so it goes through registers");
+}
+
+// --- building
+// -------------------------------------------------------------------------------------
+
+// Rows of 32, 64 or 128 bytes are swizzled; others are padded so that 8 rows meet different banks.
+static ir_layout buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile) {
+  int64_t row_bytes = tile->dims[tile->rank - 1] * tl_dtype_bits(tile->dtype) / 8;
+  if (tile->rank == 1)
+    return ir_layout_shared(tile, 0, 0);
+  for (int width = 128; width >= 32 && !(ctx->disabled & IR_NO_SWIZZLE); width /= 2)
+    if (row_bytes % width == 0)
+      return ir_layout_shared(tile, width, 0);
+  return ir_layout_shared(tile, 0, 16);
+}
+
+// buffer and channel operations at the start of the role: they exist once, whatever loops surround.
+static void declare(channel *c) {
+  ir_func *func = c->ctx->func;
+  ir_region *role = func->body->first->regions[0];
+  ir_builder b = {func, role, role->first, c->fields[0].load->loc};
+  ir_val buffers[MAX_FIELDS];
+  for (int i = 0; i < c->nfields; i++) {
+    const ty_type *tile = ir_type(func, c->fields[i].load->res[0]);
+    int64_t dims[TY_MAX_RANK] = {c->depth};
+    memcpy(dims + 1, tile->dims, sizeof dims[0] * (size_t)tile->rank);
+    const ty_type *type = ty_buf(&func->module->types, tile->dtype, tile->rank + 1, dims);
+    buffers[i] = ir_build1(&b, IR_BUFFER, type, 0, NULL);
+    ir_layout layout = buffer_layout(c->ctx, tile);
+    func->vals.data[buffers[i].id].layout = ir_layout_intern(func, &layout);
+  }
+  c->handle =
+      ir_build1(&b, IR_CHANNEL, ty_chan(&func->module->types), (uint32_t)c->nfields, buffers);
+  ir_set_int(func, ir_def(func, c->handle), "depth", c->depth);
+  ir_set_str(func, ir_def(func, c->handle), "engine", "cp.async");
+}
+
+static ir_op *on_channel(channel *c, ir_builder *b, ir_code code, const char *attr, int64_t value) {
+  ir_op *op = ir_build(b, code, 1, &c->handle, 0, NULL);
+  if (attr)
+    ir_set_int(c->ctx->func, op, attr, value);
+  return op;
+}
+
+// The value as computed for another iteration: its slice of the loop body, cloned once per map.
+static ir_val at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val) {
+  ir_val known = ir_map_get(map, val);
+  if (!ir_same(known, val))
+    return known;
+  if (!loop || !is_inside(home_of(b->func, val), loop))
+    return val;
+  const ir_op *def = ir_def(b->func, val);
+  if (!def)
+    return val;
+  for (uint32_t i = 0; i < def->nargs; i++)
+    at_iteration(b, map, loop, def->args[i]);
+  ir_op *copy = ir_clone(b, def, map);
+  return copy->res[ir_info_of(b->func, val)->index];
+}
+
+// acquire, one copy per field, commit: the loop body's loads for iteration `iv`.
+static void put(channel *c, ir_builder *b, ir_val iv, bool barrier) {
+  ir_func *func = c->ctx->func;
+  ir_map map;
+  ir_map_init(func, &map);
+  if (c->loop)
+    ir_map_set(func, &map, c->loop->regions[0]->params[0], iv);
+  on_channel(c, b, IR_ACQUIRE, "barrier", barrier);
+  for (int i = 0; i < c->nfields; i++) {
+    const field *f = &c->fields[i];
+    ir_access access = ir_access_of(func, f->load);
+    ir_val args[2 + TY_MAX_RANK] = {c->handle, access.tensor};
+    for (int d = 0; d < access.rank; d++)
+      args[2 + d] = at_iteration(b, &map, c->loop, f->load->args[access.first_sub + d]);
+    b->loc = f->load->loc;
+    ir_op *copy = ir_build(b, IR_COPY, 2 + (uint32_t)access.rank, args, 0, NULL);
+    ir_set_int(func, copy, "field", i);
+    ir_set_str(func, copy, "subs", access.subs);
+    ir_set_str(func, copy, "engine", f->asynchronous ? "cp.async" : "reg");
+    ir_set_int(func, copy, "bytes", f->chunk_bytes);
+    if (ir_int(f->load, "inbounds", 0))
+      ir_set_int(func, copy, "inbounds", 1);
+  }
+  on_channel(c, b, IR_COMMIT, "empty", 0);
+}
+
+// if (iv < hi) { put } else { empty commit }
+static void put_if(channel *c, ir_builder *b, ir_val iv) {
+  ir_func *func = c->ctx->func;
+  ir_val inside = ir_cmp(b, "lt", iv, c->loop->args[1]);
+  ir_op *branch = ir_build(b, IR_IF, 1, &inside, 0, NULL);
+  ir_builder then = {func, branch->regions[0], NULL, b->loc};
+  put(c, &then, iv, false);
+  ir_build(&then, IR_YIELD, 0, NULL, 0, NULL);
+  ir_builder otherwise = {func, branch->regions[1], NULL, b->loc};
+  on_channel(c, &otherwise, IR_COMMIT, "empty", 1);
+  ir_build(&otherwise, IR_YIELD, 0, NULL, 0, NULL);
+}
+
+static ir_val step_ahead(ir_builder *b, ir_val iv, ir_val step, int64_t count) {
+  const ty_type *type = ir_type(b->func, iv);
+  if (!count)
+    return iv;
+  ir_val factor = ir_const_int(b, type->dtype, count);
+  return ir_binary(b, IR_ADD, iv, ir_binary(b, IR_MUL, step, factor));
+}
+
+static void replace_loads(channel *c) {
+  ir_func *func = c->ctx->func;
+  for (int i = 0; i < c->nfields; i++) {
+    ir_op *load = c->fields[i].load;
+    ir_builder b = {func, load->parent, load, load->loc};
+    ir_val value = ir_build1(&b, IR_READ, ir_type(func, load->res[0]), 1, &c->handle);
+    ir_set_int(func, ir_def(func, value), "field", i);
+    ir_replace_uses(func, load->res[0], value);
+    ir_unlink(load);
+  }
+}
+
+static int64_t slot_bytes(const channel *c) {
+  int64_t bytes = 0;
+  for (int i = 0; i < c->nfields; i++) {
+    const ty_type *tile = ir_type(c->ctx->func, c->fields[i].load->res[0]);
+    bytes += ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8;
+  }
+  return bytes;
+}
+
+static void pipeline_loop(channel *c) {
+  ir_func *func = c->ctx->func;
+  ir_op *loop = c->loop;
+  declare(c);
+  ir_builder before = {func, loop->parent, loop, loop->loc};
+  for (int ahead = 0; ahead + 1 < c->depth; ahead++)
+    put_if(c, &before, step_ahead(&before, loop->args[0], loop->args[2], ahead));
+  ir_region *body = loop->regions[0];
+  ir_builder top = {func, body, body->first, loop->loc};
+  on_channel(c, &top, IR_WAIT, "pending", c->depth - 2);
+  // The slot to fill is the one of the previous iteration: every warp has passed this wait, so
+  // every warp is done with it.
+  put_if(c, &top, step_ahead(&top, body->params[0], loop->args[2], c->depth - 1));
+  ir_builder end = {func, body, body->last, loop->loc};
+  on_channel(c, &end, IR_RELEASE, "barrier", 0);
+  replace_loads(c);
+  tl_report(c->ctx->diags, loop->loc, DIAG_R401, c->depth - 1, (int)slot_bytes(c), c->depth);
+}
+
+// --- finding
+// --------------------------------------------------------------------------------------
+
+static void visit_loop(ir_op *op, void *user) {
+  channel proto = *(channel *)user;
+  int depth = (int)ir_int(op, "pipeline", 0);
+  if (op->code != IR_FOR || depth < 2)
+    return;
+  channel *c = &proto;
+  c->loop = op, c->depth = depth, c->nfields = 0;
+  const char *why = "it loads no tile";
+  for (ir_op *load = op->regions[0]->first; load; load = load->next) {
+    if (load->code != IR_LOAD || c->nfields == MAX_FIELDS)
+      continue;
+    const char *refused = refusal(c->ctx->func, load, op);
+    if (!refused)
+      add_field(c, load);
+    else if (ty_is_tile(ir_type(c->ctx->func, load->res[0])))
+      tl_report(c->ctx->diags, load->loc, DIAG_R201, why = refused);
+  }
+  if (c->nfields)
+    pipeline_loop(c);
+  else
+    tl_report(c->ctx->diags, op->loc, DIAG_R402, why);
+}
+
+// The load behind a dot's operand, through transpositions; NULL when it is something else.
+static ir_op *load_behind(const ir_func *func, ir_val val) {
+  ir_op *def = ir_def(func, val);
+  while (def && def->code == IR_PERMUTE)
+    def = ir_def(func, def->args[0]);
+  return def && def->code == IR_LOAD ? def : NULL;
+}
+
+// An operand that no pipelined loop brings: one slot, filled and read on the spot.
+static void stage_operand(channel *proto, ir_op *load) {
+  channel c = *proto;
+  const char *refused = refusal(c.ctx->func, load, NULL);
+  if (refused) {
+    tl_report(c.ctx->diags, load->loc, DIAG_R201, refused);
+    return;
+  }
+  c.loop = NULL, c.depth = 1, c.nfields = 0;
+  add_field(&c, load);
+  declare(&c);
+  ir_builder b = {c.ctx->func, load->parent, load, load->loc};
+  put(&c, &b, (ir_val){0}, true);
+  on_channel(&c, &b, IR_WAIT, "pending", 0);
+  ir_builder after = {c.ctx->func, load->parent, load->next, load->loc};
+  on_channel(&c, &after, IR_RELEASE, "barrier", 0);
+  replace_loads(&c);
+}
+
+static void visit_dot(ir_op *op, void *user) {
+  channel *proto = user;
+  if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
+    return;
+  int b_index = op->code == IR_DOT ? 1 : 2;
+  ir_op *a = load_behind(proto->ctx->func, op->args[0]);
+  if (a)
+    stage_operand(proto, a);
+  ir_op *b = load_behind(proto->ctx->func, op->args[b_index]);
+  if (b)
+    stage_operand(proto, b);
+}
+
+bool pass_pipeline(ir_pass_ctx *ctx) {
+  channel proto = {.ctx = ctx, .facts = ir_facts_compute(ctx->func, ctx->scratch)};
+  if (!(ctx->disabled & IR_NO_PIPELINE))
+    ir_walk(ctx->func->body, visit_loop, &proto);
+  // Facts speak of value ids: the loop rewriting added values, so look again.
+  proto.facts = ir_facts_compute(ctx->func, ctx->scratch);
+  ir_walk(ctx->func->body, visit_dot, &proto);
+  return true;
+}
