@@ -392,7 +392,7 @@ static void read_rest(reader *r, ir_region *region, const name_list *names, ir_c
 
 static void read_op(reader *r, ir_region *region) {
   name_list names = {0};
-  ir_code code;
+  ir_code code = IR_CONST;
   skip(r);
   if (*r->at == '%') {
     do {
