@@ -28,8 +28,21 @@ static int64_t reduce_bytes(const ir_func *func, const ir_op *op) {
   return (ty_elems(ir_type(func, op->res[0])) << crossing) * per_result;
 }
 
+// Reshape, slice, bitcast between widths: the source as one dense row-major image.
+static int64_t image_bytes(const ir_func *func, const ir_op *op) {
+  if (strcmp(ir_str(op, "via", ""), "shared") != 0)
+    return 0;
+  const ty_type *tile = ir_type(func, op->args[0]);
+  int bits = tl_dtype_bits(tile->dtype);
+  return ty_elems(tile) * (bits < 8 ? 8 : bits) / 8;
+}
+
 int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
   switch (op->code) {
+  case IR_RESHAPE:
+  case IR_SLICE:
+  case IR_BITCAST:
+    return image_bytes(func, op);
   case IR_CONVERT:
     return convert_bytes(func, op);
   case IR_REDUCE:

@@ -187,13 +187,15 @@ static ir_val at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val
 }
 
 // acquire, one copy per field, commit: the loop body's loads for iteration `iv`.
-static void put(channel *c, ir_builder *b, ir_val iv, bool barrier) {
+static void put(channel *c, ir_builder *b, ir_val iv, bool barrier, bool steady) {
   ir_func *func = c->ctx->func;
   ir_map map;
   ir_map_init(func, &map);
   if (c->loop)
     ir_map_set(func, &map, c->loop->regions[0]->params[0], iv);
-  on_channel(c, b, IR_ACQUIRE, "barrier", barrier);
+  ir_op *acquire = on_channel(c, b, IR_ACQUIRE, "barrier", barrier);
+  if (steady)
+    ir_set_int(func, acquire, "steady", 1);
   for (int i = 0; i < c->nfields; i++) {
     const field *f = &c->fields[i];
     ir_access access = ir_access_of(func, f->load);
@@ -213,12 +215,12 @@ static void put(channel *c, ir_builder *b, ir_val iv, bool barrier) {
 }
 
 // if (iv < hi) { put } else { empty commit }
-static void put_if(channel *c, ir_builder *b, ir_val iv) {
+static void put_if(channel *c, ir_builder *b, ir_val iv, bool steady) {
   ir_func *func = c->ctx->func;
   ir_val inside = ir_cmp(b, "lt", iv, c->loop->args[1]);
   ir_op *branch = ir_build(b, IR_IF, 1, &inside, 0, NULL);
   ir_builder then = {func, branch->regions[0], NULL, b->loc};
-  put(c, &then, iv, false);
+  put(c, &then, iv, false, steady);
   ir_build(&then, IR_YIELD, 0, NULL, 0, NULL);
   ir_builder otherwise = {func, branch->regions[1], NULL, b->loc};
   on_channel(c, &otherwise, IR_COMMIT, "empty", 1);
@@ -260,13 +262,13 @@ static void pipeline_loop(channel *c) {
   declare(c);
   ir_builder before = {func, loop->parent, loop, loop->loc};
   for (int ahead = 0; ahead + 1 < c->depth; ahead++)
-    put_if(c, &before, step_ahead(&before, loop->args[0], loop->args[2], ahead));
+    put_if(c, &before, step_ahead(&before, loop->args[0], loop->args[2], ahead), false);
   ir_region *body = loop->regions[0];
   ir_builder top = {func, body, body->first, loop->loc};
   on_channel(c, &top, IR_WAIT, "pending", c->depth - 2);
   // The slot to fill is the one of the previous iteration: every warp has passed this wait, so
   // every warp is done with it.
-  put_if(c, &top, step_ahead(&top, body->params[0], loop->args[2], c->depth - 1));
+  put_if(c, &top, step_ahead(&top, body->params[0], loop->args[2], c->depth - 1), true);
   ir_builder end = {func, body, body->last, loop->loc};
   on_channel(c, &end, IR_RELEASE, "barrier", 0);
   replace_loads(c);
@@ -319,7 +321,7 @@ static void stage_operand(channel *proto, ir_op *load) {
   add_field(&c, load);
   declare(&c);
   ir_builder b = {c.ctx->func, load->parent, load, load->loc};
-  put(&c, &b, (ir_val){0}, true);
+  put(&c, &b, (ir_val){0}, true, false);
   on_channel(&c, &b, IR_WAIT, "pending", 0);
   ir_builder after = {c.ctx->func, load->parent, load->next, load->loc};
   on_channel(&c, &after, IR_RELEASE, "barrier", 0);

@@ -1,0 +1,563 @@
+// layout_assign: a layout for every tile value, and converts where two operations disagree.
+//
+// Input   sir, mma_pick and pipeline done.   Output  every tile value has a layout;
+//         converts stand where a value is wanted in a second layout.
+// Needs   facts (vector widths).
+//
+// Two questions, asked recursively:
+//   natural(v)     in which layout is v made best, and how strongly does it insist?
+//                  FREE    nobody cares (iota, splat, reads, arithmetic on those)
+//                  WEAK    has a preference and follows any other (vector loads)
+//                  MEDIUM  coalescing (tile loads), results of reductions
+//                  STRONG  tensor-core accumulators
+//   wanted(v, L)   the value in layout L: v itself when that is its home, a clone of a FREE
+//                  or WEAK expression, or a convert.
+// Operations with effects and loops are the anchors, visited in program order; whatever they pull
+// in through wanted() gets its home then. Stores of STRONG values convert to whole lines first.
+#include "ir/facts.h"
+#include "ir/layout.h"
+#include "ir/pass_list.h"
+#include "ir/scratch.h"
+
+typedef enum strength { FREE, WEAK, MEDIUM, STRONG } strength;
+
+typedef struct choice {
+  const ir_layout *layout; // NULL exactly when strength is FREE
+  strength how;
+} choice;
+
+typedef struct copy {
+  ir_val from;
+  const ir_layout *layout;
+  ir_val to;
+} copy;
+
+typedef struct assign {
+  ir_pass_ctx *ctx;
+  ir_func *func;
+  ir_facts *facts;
+  TL_VEC(copy) copies; // values that exist in a second layout
+  choice *natural;     // by value id, memo
+  uint8_t *state;      // by value id: 0 unknown, 1 being computed, 2 known
+  uint32_t known;      // length of both
+} assign;
+
+static ir_val wanted(assign *s, ir_val val, const ir_layout *layout);
+static choice natural(assign *s, ir_val val);
+
+// --- helpers
+// --------------------------------------------------------------------------------------
+
+static const ty_type *type_of(const assign *s, ir_val val) { return ir_type(s->func, val); }
+
+static const ir_layout *home(const assign *s, ir_val val) {
+  return ir_info_of(s->func, val)->layout;
+}
+
+static void settle(assign *s, ir_val val, const ir_layout *layout) {
+  s->func->vals.data[val.id].layout = layout;
+}
+
+static const ir_layout *keep(assign *s, ir_layout layout) {
+  return ir_layout_intern(s->func, &layout);
+}
+
+static const ir_layout *blocked(assign *s, const ty_type *tile, int64_t align_bytes) {
+  int bits = tl_dtype_bits(tile->dtype);
+  int vec = (int)((align_bytes > 16 ? 16 : align_bytes) * 8 / (bits < 8 ? 8 : bits));
+  return keep(s, ir_layout_blocked(tile, s->func->warps, vec < 1 ? 1 : vec));
+}
+
+static const ir_layout *access_layout(assign *s, const ir_op *op, const ty_type *tile) {
+  return blocked(s, tile, ir_access_align(s->facts, op));
+}
+
+static const ir_layout *drop(assign *s, const ir_layout *layout, int axis) {
+  return keep(s, ir_layout_drop_dim(layout, axis));
+}
+
+// A tensor-core layout covers warps_m x warps_n warps; the others hold copies.
+static const ir_layout *fill_warps(assign *s, ir_layout layout) {
+  while (1 << layout.nwarp_bits < s->func->warps)
+    layout.nwarp_bits++;
+  return keep(s, layout);
+}
+
+static const ir_layout *accumulator(assign *s, const ir_op *dot) {
+  return fill_warps(s, ir_layout_mma_acc(type_of(s, dot->res[0]), (int)ir_int(dot, "warps_m", 1),
+                                         (int)ir_int(dot, "warps_n", 1)));
+}
+
+// A bitcast between widths moves elements along the last dim: it counts as a reshape.
+static bool changes_shape(const assign *s, const ir_op *op) {
+  return op->code == IR_RESHAPE || op->code == IR_SLICE ||
+         (op->code == IR_BITCAST &&
+          !ty_same_shape(type_of(s, op->args[0]), type_of(s, op->res[0])));
+}
+
+static bool is_elementwise(const assign *s, const ir_op *op) {
+  return op->code >= IR_NEG && op->code <= IR_SELECT && !changes_shape(s, op);
+}
+
+// --- natural
+// --------------------------------------------------------------------------------------
+
+static choice stronger(choice a, choice b) { return b.how > a.how ? b : a; }
+
+static choice natural_of_args(assign *s, const ir_op *op) {
+  choice best = {0};
+  for (uint32_t i = 0; i < op->nargs; i++)
+    if (ty_is_tile(type_of(s, op->args[i])))
+      best = stronger(best, natural(s, op->args[i]));
+  return best;
+}
+
+static choice through_dims(assign *s, const ir_op *op) {
+  choice source = natural(s, op->args[0]);
+  if (source.how != STRONG)
+    return (choice){0};
+  ir_layout layout;
+  switch (op->code) {
+  case IR_PERMUTE:
+    layout = ir_layout_permute(source.layout, ir_attr_find(op, "order")->ints);
+    break;
+  case IR_EXPAND:
+    return (choice){0}; // a vector of row or column values follows its partner
+  default:
+    return (choice){0};
+  }
+  return (choice){keep(s, layout), source.how};
+}
+
+static choice natural_of_reduce(assign *s, const ir_op *op) {
+  choice source = natural(s, op->args[0]);
+  const ir_layout *layout = source.layout ? source.layout : blocked(s, type_of(s, op->args[0]), 16);
+  return (choice){drop(s, layout, (int)ir_int(op, "axis", 0)), MEDIUM};
+}
+
+static choice natural_of_load(assign *s, const ir_op *op) {
+  const ty_type *tile = type_of(s, op->res[0]);
+  if (tile->rank < 2)
+    return (choice){0};
+  return (choice){access_layout(s, op, tile), MEDIUM};
+}
+
+// The dot that accumulates into this value, directly or through arithmetic: its layout wins.
+static choice natural_of_carried(assign *s, ir_val init, ir_val yielded) {
+  return stronger(natural(s, yielded), natural(s, init));
+}
+
+static choice natural_of_param(assign *s, ir_val val) {
+  const ir_val_info *info = ir_info_of(s->func, val);
+  const ir_op *loop = info->region->parent;
+  if (loop->code == IR_FOR) {
+    uint32_t i = info->index - 1;
+    return natural_of_carried(s, loop->args[3 + i], loop->regions[0]->last->args[i]);
+  }
+  TL_ASSERT(loop->code == IR_WHILE, "tile parameter of '%s'", ir_info(loop->code)->name);
+  uint32_t i = info->index;
+  return natural_of_carried(s, loop->args[i], loop->regions[1]->last->args[i]);
+}
+
+static choice natural_of_control(assign *s, const ir_op *op, uint32_t index) {
+  switch (op->code) {
+  case IR_FOR:
+    return natural(s, op->regions[0]->params[index + 1]);
+  case IR_WHILE:
+    return natural(s, op->regions[0]->params[index]);
+  default: // if
+    return stronger(natural(s, op->regions[0]->last->args[index]),
+                    natural(s, op->regions[1]->last->args[index]));
+  }
+}
+
+static choice compute_natural(assign *s, ir_val val) {
+  const ir_op *def = ir_def(s->func, val);
+  if (!def)
+    return natural_of_param(s, val);
+  if (is_elementwise(def->code))
+    return natural_of_args(s, def);
+  switch (def->code) {
+  case IR_DOT:
+  case IR_DOT_SCALED:
+    return (choice){accumulator(s, def), STRONG};
+  case IR_LOAD:
+    return natural_of_load(s, def);
+  case IR_REDUCE:
+    return natural_of_reduce(s, def);
+  case IR_PERMUTE:
+  case IR_EXPAND:
+    return through_dims(s, def);
+  case IR_ATOMIC:
+    return (choice){blocked(s, type_of(s, val), 4), MEDIUM};
+  case IR_FOR:
+  case IR_WHILE:
+  case IR_IF:
+    return natural_of_control(s, def, ir_info_of(s->func, val)->index);
+  case IR_RESHAPE:
+  case IR_SLICE:
+    return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
+  default:
+    return (choice){0};
+  }
+}
+
+// Values made by this pass have a home; they are not asked.
+static choice natural(assign *s, ir_val val) {
+  if (home(s, val))
+    return (choice){home(s, val), MEDIUM};
+  if (val.id >= s->known || s->state[val.id] == 1)
+    return (choice){0};
+  if (s->state[val.id] == 0) {
+    s->state[val.id] = 1;
+    s->natural[val.id] = compute_natural(s, val);
+    s->state[val.id] = 2;
+  }
+  return s->natural[val.id];
+}
+
+// --- wanted
+// ---------------------------------------------------------------------------------------
+
+// Layout in which operand `index` of a gather or a mask must come, given the access's layout.
+static void settle_access_operands(assign *s, ir_op *op, const ir_layout *layout) {
+  ir_access access = ir_access_of(s->func, op);
+  int dim = 0;
+  for (int i = 0; i < access.rank; i++) {
+    if (access.subs[i] == 's')
+      continue;
+    if (access.subs[i] == 'g') {
+      const ir_layout *along = layout;
+      for (int d = layout->rank - 1; d >= 0; d--)
+        if (d != dim)
+          along = drop(s, along, d);
+      ir_val *arg = &op->args[access.first_sub + i];
+      *arg = wanted(s, *arg, along);
+    }
+    dim++;
+  }
+  for (int i = access.first_sub + access.rank; i < (int)op->nargs; i++)
+    if (ty_is_tile(type_of(s, op->args[i])))
+      op->args[i] = wanted(s, op->args[i], layout);
+}
+
+static void broadcast_source(assign *s, ir_op *op, const ir_layout *layout) {
+  const ty_type *from = type_of(s, op->args[0]), *to = type_of(s, op->res[0]);
+  for (int d = 0; d < to->rank; d++)
+    if (from->dims[d] != to->dims[d])
+      layout = keep(s, ir_layout_collapse_dim(layout, d));
+  op->args[0] = wanted(s, op->args[0], layout);
+}
+
+static void permute_source(assign *s, ir_op *op, const ir_layout *layout) {
+  const ir_attr *order = ir_attr_find(op, "order");
+  int64_t inverse[TY_MAX_RANK];
+  for (int d = 0; d < order->nints; d++)
+    inverse[order->ints[d]] = d;
+  op->args[0] = wanted(s, op->args[0], keep(s, ir_layout_permute(layout, inverse)));
+}
+
+// A reduce is made from its source's own layout; only then its result is converted.
+static const ir_layout *reduce_source(assign *s, ir_op *op) {
+  choice source = natural(s, op->args[0]);
+  const ir_layout *layout = source.layout ? source.layout : blocked(s, type_of(s, op->args[0]), 16);
+  op->args[0] = wanted(s, op->args[0], layout);
+  return ty_is_tile(type_of(s, op->res[0])) ? drop(s, layout, (int)ir_int(op, "axis", 0)) : NULL;
+}
+
+static void shifted(const int64_t *dst, int64_t *src, void *user) {
+  const ir_attr *offsets = user;
+  for (int d = 0; d < offsets->nints; d++)
+    src[d] = dst[d] + offsets->ints[d];
+}
+
+// Reshapes and slices read their source from its own home. A slice may be mere renaming; whatever
+// is not goes through shared memory as one row-major image, marked {via="shared"}.
+static void settle_reshape(assign *s, ir_op *op, const ir_layout *layout) {
+  choice source = natural(s, op->args[0]);
+  const ir_layout *from = source.layout ? source.layout : blocked(s, type_of(s, op->args[0]), 16);
+  op->args[0] = wanted(s, op->args[0], from);
+  int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
+  bool renames = op->code == IR_SLICE && ir_layout_rename(layout, from, s->func->warps, shifted,
+                                                          (void *)ir_attr_find(op, "offsets"), map);
+  if (!renames)
+    ir_set_str(s->func, op, "via", "shared");
+}
+
+// Gives the operands of `op` the layouts that a result in `layout` needs.
+static void settle_operands(assign *s, ir_op *op, const ir_layout *layout) {
+  switch (op->code) {
+  case IR_LOAD:
+    settle_access_operands(s, op, layout);
+    return;
+  case IR_BROADCAST:
+    broadcast_source(s, op, layout);
+    return;
+  case IR_PERMUTE:
+    permute_source(s, op, layout);
+    return;
+  case IR_EXPAND:
+    op->args[0] = wanted(s, op->args[0], drop(s, layout, (int)ir_int(op, "axis", 0)));
+    return;
+  case IR_RESHAPE:
+  case IR_SLICE:
+    settle_reshape(s, op);
+    return;
+  default:
+    for (uint32_t i = 0; i < op->nargs; i++)
+      if (ty_is_tile(type_of(s, op->args[i])))
+        op->args[i] = wanted(s, op->args[i], layout);
+  }
+}
+
+// How strongly a value insisted before it had a home.
+static strength insistence(assign *s, ir_val val) {
+  natural(s, val);
+  return val.id < s->known ? s->natural[val.id].how : MEDIUM;
+}
+
+// May be computed again for another layout: no memory, no large cost.
+static bool is_clonable(assign *s, const ir_op *op) {
+  if (op->code == IR_READ)
+    return true;
+  if (ir_info(op->code)->effect != IR_PURE || op->nregions)
+    return false;
+  return op->code == IR_SPLAT || op->code == IR_IOTA || op->code == IR_EXPAND ||
+         op->code == IR_BROADCAST || op->code == IR_PERMUTE ||
+         (is_elementwise(s, op) && insistence(s, op->res[0]) <= WEAK);
+}
+
+static ir_val clone_in(assign *s, ir_op *op, const ir_layout *layout) {
+  ir_map map;
+  ir_map_init(s->func, &map);
+  ir_builder b = {s->func, op->parent, op->next, op->loc};
+  ir_op *copied = ir_clone(&b, op, &map);
+  settle(s, copied->res[0], layout);
+  settle_operands(s, copied, layout);
+  return copied->res[0];
+}
+
+static void same_coordinates(const int64_t *dst, int64_t *src, void *user) {
+  memcpy(src, dst, sizeof *src * (size_t) * (int *)user);
+}
+
+static ir_val convert(assign *s, ir_val val, const ir_layout *layout) {
+  const ir_val_info *info = ir_info_of(s->func, val);
+  ir_builder b = {.func = s->func};
+  b.region = info->def ? info->def->parent : info->region;
+  b.before = info->def ? info->def->next : info->region->first;
+  if (info->def)
+    b.loc = info->def->loc;
+  int rank = info->type->rank;
+  int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
+  bool by_register =
+      ir_layout_rename(layout, info->layout, s->func->warps, same_coordinates, &rank, map);
+  ir_val out = ir_build1(&b, IR_CONVERT, type_of(s, val), 1, &val);
+  ir_op *op = ir_def(s->func, out);
+  ir_set_str(s->func, op, "via", by_register ? "reg" : "shared");
+  settle(s, out, layout);
+  if (!by_register)
+    tl_report(s->ctx->diags, op->loc, DIAG_R501, ty_text(s->ctx->scratch, type_of(s, out)),
+              (int)ir_scratch_bytes(s->func, op));
+  return out;
+}
+
+// First time: the value gets its home. A FREE value takes what is asked.
+static void find_home(assign *s, ir_val val, const ir_layout *asked) {
+  ir_op *def = ir_def(s->func, val);
+  TL_ASSERT(def, "tile parameter without a layout");
+  choice own = natural(s, val);
+  if (def->code == IR_REDUCE) {
+    settle(s, val, reduce_source(s, def));
+    return;
+  }
+  bool follows = own.how <= WEAK || def->code == IR_LOAD;
+  const ir_layout *layout = follows ? asked : own.layout;
+  settle(s, val, layout);
+  settle_operands(s, def, layout);
+}
+
+static ir_val wanted(assign *s, ir_val val, const ir_layout *layout) {
+  if (!home(s, val))
+    find_home(s, val, layout);
+  if (home(s, val) == layout)
+    return val;
+  for (uint32_t i = 0; i < s->copies.len; i++)
+    if (ir_same(s->copies.data[i].from, val) && s->copies.data[i].layout == layout)
+      return s->copies.data[i].to;
+  ir_op *def = ir_def(s->func, val);
+  ir_val made = def && is_clonable(s, def) ? clone_in(s, def, layout) : convert(s, val, layout);
+  tl_push(s->ctx->scratch, &s->copies, ((copy){val, layout, made}));
+  return made;
+}
+
+// --- anchors
+// --------------------------------------------------------------------------------------
+
+static void anchor_region(assign *s, ir_region *region);
+
+static const ir_layout *own_layout(assign *s, ir_val val) {
+  choice own = natural(s, val);
+  return own.layout ? own.layout : blocked(s, type_of(s, val), 16);
+}
+
+static void anchor_access(assign *s, ir_op *op) {
+  ir_access access = ir_access_of(s->func, op);
+  const ty_type *tile = type_of(s, access.value);
+  const ir_layout *layout = NULL;
+  if (ty_is_tile(tile)) {
+    choice own = natural(s, access.value);
+    layout = own.how == MEDIUM || own.how == WEAK ? own.layout : access_layout(s, op, tile);
+    op->args[1] = wanted(s, op->args[1], layout);
+    if (ir_some(access.compare))
+      op->args[2] = wanted(s, op->args[2], layout);
+    settle_access_operands(s, op, layout);
+  }
+  if (op->nres && layout)
+    settle(s, op->res[0], layout);
+}
+
+static void anchor_dot(assign *s, ir_op *op) {
+  bool scaled = op->code == IR_DOT_SCALED;
+  int b_index = scaled ? 2 : 1, acc_index = scaled ? 4 : 2;
+  const ir_layout *acc = accumulator(s, op);
+  int warps_m = (int)ir_int(op, "warps_m", 1), warps_n = (int)ir_int(op, "warps_n", 1);
+  const ty_type *a = type_of(s, op->args[0]), *b = type_of(s, op->args[b_index]);
+  int bits = tl_dtype_bits(a->dtype);
+  settle(s, op->res[0], acc);
+  op->args[acc_index] = wanted(s, op->args[acc_index], acc);
+  op->args[0] = wanted(s, op->args[0], fill_warps(s, ir_layout_mma_a(a, bits, warps_m, warps_n)));
+  op->args[b_index] =
+      wanted(s, op->args[b_index], fill_warps(s, ir_layout_mma_b(b, bits, warps_m, warps_n)));
+  if (!scaled)
+    return;
+  const ty_type *sa = type_of(s, op->args[1]), *sb = type_of(s, op->args[3]);
+  ir_layout rows = *drop(s, acc, 1), cols = *drop(s, acc, 0);
+  if (sa->rank == 2) { // [M, K/g]: the k blocks are one more repetition
+    rows = ir_layout_add_dim(&rows, 1);
+    if (sa->dims[1] > 1)
+      rows.rep[rows.nreps++] = (ir_rep){(int32_t)sa->dims[1], 1, 1};
+  }
+  if (sb->rank == 2) {
+    cols = ir_layout_add_dim(&cols, 0);
+    if (sb->dims[0] > 1)
+      cols.rep[cols.nreps++] = (ir_rep){(int32_t)sb->dims[0], 0, 1};
+  }
+  op->args[1] = wanted(s, op->args[1], keep(s, rows));
+  op->args[3] = wanted(s, op->args[3], keep(s, cols));
+}
+
+// Carried tiles live in one layout at every edge of the loop.
+static void settle_params(assign *s, ir_region *region, uint32_t first) {
+  for (uint32_t i = first; i < region->nparams; i++)
+    if (ty_is_tile(type_of(s, region->params[i])))
+      settle(s, region->params[i], own_layout(s, region->params[i]));
+}
+
+static void convert_to(assign *s, ir_val *args, uint32_t count, const ir_val *like) {
+  for (uint32_t i = 0; i < count; i++)
+    if (ty_is_tile(type_of(s, args[i])))
+      args[i] = wanted(s, args[i], home(s, like[i]));
+}
+
+static void same_homes(assign *s, const ir_val *vals, const ir_val *like, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    settle(s, vals[i], home(s, like[i]));
+}
+
+static void anchor_for(assign *s, ir_op *op) {
+  ir_region *body = op->regions[0];
+  settle_params(s, body, 1);
+  convert_to(s, op->args + 3, op->nargs - 3, body->params + 1);
+  same_homes(s, op->res, body->params + 1, op->nres);
+  anchor_region(s, body);
+  convert_to(s, body->last->args, body->last->nargs, body->params + 1);
+}
+
+static void anchor_while(assign *s, ir_op *op) {
+  ir_region *head = op->regions[0], *body = op->regions[1];
+  settle_params(s, head, 0);
+  same_homes(s, body->params, head->params, head->nparams);
+  convert_to(s, op->args, op->nargs, head->params);
+  same_homes(s, op->res, head->params, op->nres);
+  anchor_region(s, head);
+  convert_to(s, head->last->args + 1, head->last->nargs - 1, head->params);
+  anchor_region(s, body);
+  convert_to(s, body->last->args, body->last->nargs, head->params);
+}
+
+static void anchor_if(assign *s, ir_op *op) {
+  for (uint32_t i = 0; i < op->nres; i++)
+    if (ty_is_tile(type_of(s, op->res[i])))
+      settle(s, op->res[i], own_layout(s, op->res[i]));
+  for (int side = 0; side < 2; side++) {
+    anchor_region(s, op->regions[side]);
+    convert_to(s, op->regions[side]->last->args, op->nres, op->res);
+  }
+}
+
+// print, assert and whatever else consumes tiles as they come; scalar reductions too.
+static void anchor_consumer(assign *s, ir_op *op) {
+  for (uint32_t i = 0; i < op->nargs; i++)
+    if (ty_is_tile(type_of(s, op->args[i])))
+      op->args[i] = wanted(s, op->args[i], own_layout(s, op->args[i]));
+}
+
+static void anchor(assign *s, ir_op *op) {
+  switch (op->code) {
+  case IR_STORE:
+  case IR_ATOMIC:
+    anchor_access(s, op);
+    return;
+  case IR_DOT:
+  case IR_DOT_SCALED:
+    anchor_dot(s, op);
+    return;
+  case IR_FOR:
+    anchor_for(s, op);
+    return;
+  case IR_WHILE:
+    anchor_while(s, op);
+    return;
+  case IR_IF:
+    anchor_if(s, op);
+    return;
+  case IR_ROLE:
+    anchor_region(s, op->regions[0]);
+    return;
+  case IR_PRINT:
+  case IR_ASSERT:
+    anchor_consumer(s, op);
+    return;
+  case IR_REDUCE:
+    if (!ty_is_tile(type_of(s, op->res[0])))
+      reduce_source(s, op);
+    return;
+  default:
+    return;
+  }
+}
+
+static void anchor_region(assign *s, ir_region *region) {
+  for (ir_op *op = region->first; op; op = op->next)
+    anchor(s, op);
+}
+
+// What no anchor asked for is dead, but stays well-formed until dce removes it.
+static void settle_leftover(ir_op *op, void *user) {
+  assign *s = user;
+  for (uint32_t i = 0; i < op->nres; i++)
+    if (ty_is_tile(type_of(s, op->res[i])) && !home(s, op->res[i]))
+      find_home(s, op->res[i], own_layout(s, op->res[i]));
+}
+
+bool pass_layout_assign(ir_pass_ctx *ctx) {
+  ir_func *func = ctx->func;
+  assign s = {.ctx = ctx, .func = func, .facts = ir_facts_compute(func, ctx->scratch)};
+  s.known = func->vals.len;
+  s.natural = TL_NEW_N(ctx->scratch, choice, s.known);
+  s.state = TL_NEW_N(ctx->scratch, uint8_t, s.known);
+  anchor_region(&s, func->body);
+  ir_walk(func->body, settle_leftover, &s);
+  return true;
+}

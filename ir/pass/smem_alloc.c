@@ -1,0 +1,162 @@
+// smem_alloc: byte offsets of buffers and of scratch inside the CTA's dynamic shared memory.
+//
+// Input   sir with layouts.   Output  {offset} on buffer, convert, reduce, ...; func->smem_bytes.
+// Why last  lifetimes are read off the final order of operations.
+//
+// A buffer lives from the first to the last operation on its channel, in program order; scratch
+// lives at its own operation only. Scratch may therefore lie where a channel's slots lie before or
+// after it: nothing put into a channel outlives its loop. Where it does, the channel's first puts
+// wait for the whole CTA (acquire barrier=1), since a warp may still be reading the scratch.
+#include "ir/layout.h"
+#include "ir/pass_list.h"
+#include "ir/scratch.h"
+
+typedef struct range {
+  ir_op *op;      // buffer, or the operation that needs scratch
+  ir_op *channel; // of a buffer
+  int from, to;   // program points, inclusive
+  int64_t offset, bytes;
+} range;
+
+typedef struct plan {
+  ir_pass_ctx *ctx;
+  ir_func *func;
+  TL_VEC(range) buffers;
+  TL_VEC(range) scratch;
+  int now;
+} plan;
+
+static void add_channel(plan *p, ir_op *channel) {
+  for (uint32_t i = 0; i < channel->nargs; i++) {
+    ir_op *buffer = ir_def(p->func, channel->args[i]);
+    const ty_type *type = ir_type(p->func, channel->args[i]);
+    const ir_layout *layout = ir_info_of(p->func, channel->args[i])->layout;
+    range r = {.op = buffer, .channel = channel, .from = INT32_MAX, .to = -1};
+    r.bytes = ir_stage_bytes(layout, type) * type->dims[0];
+    tl_push(p->ctx->scratch, &p->buffers, r);
+  }
+}
+
+static void touch_channel(plan *p, ir_val handle) {
+  ir_op *channel = ir_def(p->func, handle);
+  for (uint32_t i = 0; i < p->buffers.len; i++) {
+    range *r = &p->buffers.data[i];
+    if (r->channel != channel)
+      continue;
+    if (p->now < r->from)
+      r->from = p->now;
+    if (p->now > r->to)
+      r->to = p->now;
+  }
+}
+
+static void number(ir_op *op, void *user) {
+  plan *p = user;
+  p->now++;
+  if (op->code == IR_CHANNEL)
+    add_channel(p, op);
+  if (op->code >= IR_ACQUIRE && op->code <= IR_RELEASE)
+    touch_channel(p, op->args[0]);
+  int64_t bytes = ir_scratch_bytes(p->func, op);
+  if (!bytes)
+    return;
+  range r = {.op = op, .from = p->now, .to = p->now, .bytes = bytes};
+  tl_push(p->ctx->scratch, &p->scratch, r);
+}
+
+static int64_t align_up(int64_t value) { return (value + 1023) / 1024 * 1024; }
+
+static bool overlaps(const range *a, const range *b) {
+  return a->from <= b->to && b->from <= a->to;
+}
+
+// Lowest offset where `r` meets none of the placed ranges that live at the same time.
+static int64_t lowest_offset(const range *r, const range *placed, uint32_t count) {
+  int64_t offset = 0;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (uint32_t i = 0; i < count; i++) {
+      const range *other = &placed[i];
+      bool clash = overlaps(r, other) && offset < other->offset + other->bytes &&
+                   other->offset < offset + r->bytes;
+      if (clash)
+        offset = align_up(other->offset + other->bytes), moved = true;
+    }
+  }
+  return offset;
+}
+
+typedef struct aliased {
+  ir_func *func;
+  ir_op *channel;
+} aliased;
+
+// Puts before the channel's loop are not ordered behind the scratch's readers by the loop's own
+// waits; a put inside the loop comes after such a wait.
+static void wait_for_readers(ir_op *op, void *user) {
+  aliased *a = user;
+  bool ours = op->code == IR_ACQUIRE && ir_def(a->func, op->args[0]) == a->channel;
+  if (ours && !ir_int(op, "steady", 0))
+    ir_set_int(a->func, op, "barrier", 1);
+}
+
+static void guard_aliases(plan *p) {
+  for (uint32_t i = 0; i < p->buffers.len; i++)
+    for (uint32_t j = 0; j < p->scratch.len; j++) {
+      range *b = &p->buffers.data[i], *s = &p->scratch.data[j];
+      if (overlaps(b, s) || s->offset >= b->offset + b->bytes || b->offset >= s->offset + s->bytes)
+        continue;
+      aliased a = {p->func, b->channel};
+      ir_walk(p->func->body, wait_for_readers, &a);
+    }
+}
+
+// Shared memory of one pipeline stage, over all channels: what one stage less would save.
+static void report_over_budget(plan *p, int64_t total) {
+  int64_t per_stage = 0;
+  int depth = 0;
+  tl_span where = {0};
+  for (uint32_t i = 0; i < p->buffers.len; i++) {
+    int stages = (int)ir_int(p->buffers.data[i].channel, "depth", 1);
+    if (stages < depth)
+      continue;
+    if (stages > depth)
+      per_stage = 0;
+    depth = stages;
+    per_stage += p->buffers.data[i].bytes / stages;
+    where = p->buffers.data[i].channel->loc;
+  }
+  int budget = p->func->target->smem_cta_bytes;
+  const char *fits = ": use a smaller tile";
+  for (int stages = depth - 1; stages >= 2; stages--)
+    if (total - (depth - stages) * per_stage <= budget) {
+      fits = tl_sprintf(p->ctx->diags->arena, ": %d stages -> %d fits", depth, stages);
+      break;
+    }
+  tl_report(p->ctx->diags, where, DIAG_E0401, (int)total, budget, p->func->target->name, fits);
+}
+
+bool pass_smem_alloc(ir_pass_ctx *ctx) {
+  plan p = {.ctx = ctx, .func = ctx->func};
+  ir_walk(ctx->func->body, number, &p);
+  int64_t total = 0;
+  for (uint32_t i = 0; i < p.buffers.len; i++) {
+    range *r = &p.buffers.data[i];
+    r->offset = lowest_offset(r, p.buffers.data, i);
+    ir_set_int(p.func, r->op, "offset", r->offset);
+    if (r->offset + r->bytes > total)
+      total = r->offset + r->bytes;
+  }
+  for (uint32_t i = 0; i < p.scratch.len; i++) {
+    range *r = &p.scratch.data[i];
+    r->offset = lowest_offset(r, p.buffers.data, p.buffers.len);
+    ir_set_int(p.func, r->op, "offset", r->offset);
+    if (r->offset + r->bytes > total)
+      total = r->offset + r->bytes;
+  }
+  guard_aliases(&p);
+  p.func->smem_bytes = total;
+  if (total > p.func->target->smem_cta_bytes)
+    report_over_budget(&p, total);
+  return true;
+}
