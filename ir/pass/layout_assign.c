@@ -175,8 +175,10 @@ static choice compute_natural(assign *s, ir_val val) {
   const ir_op *def = ir_def(s->func, val);
   if (!def)
     return natural_of_param(s, val);
-  if (is_elementwise(def->code))
+  if (is_elementwise(s, def))
     return natural_of_args(s, def);
+  if (changes_shape(s, def))
+    return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
   switch (def->code) {
   case IR_DOT:
   case IR_DOT_SCALED:
@@ -194,9 +196,6 @@ static choice compute_natural(assign *s, ir_val val) {
   case IR_WHILE:
   case IR_IF:
     return natural_of_control(s, def, ir_info_of(s->func, val)->index);
-  case IR_RESHAPE:
-  case IR_SLICE:
-    return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
   default:
     return (choice){0};
   }
@@ -286,6 +285,10 @@ static void settle_reshape(assign *s, ir_op *op, const ir_layout *layout) {
 
 // Gives the operands of `op` the layouts that a result in `layout` needs.
 static void settle_operands(assign *s, ir_op *op, const ir_layout *layout) {
+  if (changes_shape(s, op)) {
+    settle_reshape(s, op, layout);
+    return;
+  }
   switch (op->code) {
   case IR_LOAD:
     settle_access_operands(s, op, layout);
@@ -298,10 +301,6 @@ static void settle_operands(assign *s, ir_op *op, const ir_layout *layout) {
     return;
   case IR_EXPAND:
     op->args[0] = wanted(s, op->args[0], drop(s, layout, (int)ir_int(op, "axis", 0)));
-    return;
-  case IR_RESHAPE:
-  case IR_SLICE:
-    settle_reshape(s, op);
     return;
   default:
     for (uint32_t i = 0; i < op->nargs; i++)

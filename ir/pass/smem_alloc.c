@@ -100,15 +100,25 @@ static void wait_for_readers(ir_op *op, void *user) {
     ir_set_int(a->func, op, "barrier", 1);
 }
 
+static bool share_bytes(const range *a, const range *b) {
+  return !overlaps(a, b) && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+}
+
+static void guard(plan *p, const range *buffer) {
+  aliased a = {p->func, buffer->channel};
+  ir_walk(p->func->body, wait_for_readers, &a);
+}
+
 static void guard_aliases(plan *p) {
-  for (uint32_t i = 0; i < p->buffers.len; i++)
-    for (uint32_t j = 0; j < p->scratch.len; j++) {
-      range *b = &p->buffers.data[i], *s = &p->scratch.data[j];
-      if (overlaps(b, s) || s->offset >= b->offset + b->bytes || b->offset >= s->offset + s->bytes)
-        continue;
-      aliased a = {p->func, b->channel};
-      ir_walk(p->func->body, wait_for_readers, &a);
-    }
+  for (uint32_t i = 0; i < p->buffers.len; i++) {
+    const range *mine = &p->buffers.data[i];
+    for (uint32_t j = 0; j < p->scratch.len; j++)
+      if (share_bytes(mine, &p->scratch.data[j]))
+        guard(p, mine);
+    for (uint32_t j = 0; j < p->buffers.len; j++)
+      if (p->buffers.data[j].channel != mine->channel && share_bytes(mine, &p->buffers.data[j]))
+        guard(p, mine);
+  }
 }
 
 // Shared memory of one pipeline stage, over all channels: what one stage less would save.
