@@ -85,7 +85,8 @@ typedef struct sim_region {
   sim_space space;
   char *name;
   struct sim_race_cell *shadow; // one per 4 bytes; NULL: not touched yet, or not tracked
-  uint32_t shadow_launch;       // the launch the shadow belongs to
+  struct sim_race *shadow_owner;
+  uint32_t shadow_launch; // the launch the shadow belongs to
 } sim_region;
 
 // A region outside the global space. `name` is copied. Uninitialised at first.

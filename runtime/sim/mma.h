@@ -59,16 +59,24 @@ typedef struct sim_mma_form {
   uint8_t round;           // f64 only: 0 rn, 1 rz, 2 rm, 3 rp
 } sim_mma_form;
 
-// The form resolved for one architecture. Opaque to callers, except the register counts.
+typedef enum sim_mma_path {
+  SIM_PATH_FUSED,
+  SIM_PATH_FP8_AS_F16,
+  SIM_PATH_MX8,
+  SIM_PATH_MX4,
+  SIM_PATH_INTEGER,
+  SIM_PATH_BITS,
+  SIM_PATH_DOUBLE
+} sim_mma_path; // see mma_params.def
+
+// The form resolved for one architecture. Callers need the register counts only.
 typedef struct sim_mma_desc {
-  uint8_t a_regs, b_regs,
-      c_regs;           // 32-bit planes per operand; D has c_regs (f64: two planes a value)
-  uint8_t path;         // which loop (mma.c)
-  uint8_t frac_bits;    // F of the fused step
-  uint8_t group;        // mxf4*: k elements per fixed-point sum
-  uint8_t scale_blocks; // scales per row: 0, 1, 2, 4
-  uint8_t cpu;          // which vector extension the host has (mma.c)
-  sim_arch arch;
+  uint8_t a_regs, b_regs, c_regs; // 32-bit planes per operand; D has c_regs (f64: low, high plane)
+  uint8_t path;                   // sim_mma_path
+  uint8_t frac_bits;              // F of the fused step
+  uint8_t step;                   // k elements per fused step or fixed-point sum
+  uint8_t elem_bits;              // container of one A or B element in its register
+  uint8_t scale_blocks;           // scales per row: 0, 1, 2, 4
   sim_mma_form form;
 } sim_mma_desc;
 
@@ -96,21 +104,37 @@ void sim_mma_reference(const sim_mma_desc *desc, const uint32_t *const a[],
 // --- the fused step, reused by wgmma -------------------------------------------------------------
 typedef enum sim_step_out { SIM_OUT_F32, SIM_OUT_E8M13, SIM_OUT_F16 } sim_step_out;
 
-// One decoded operand element: value = (-1)^negative * sig * 2^(exp - frac_bits of its type).
+// One decoded operand element: value = (-1)^negative * sig * 2^(exp - sim_num_frac_bits(type)).
 typedef enum sim_num_class { SIM_NUM_FINITE, SIM_NUM_INF, SIM_NUM_NAN } sim_num_class;
 typedef struct sim_num {
   int32_t sig; // magnitude; 0 for zero
-  int16_t exp; // exponent of the type's value, not normalised for subnormals
+  int16_t exp; // exponent as the type stores it: subnormals have the smallest one, not normalised
   uint8_t cls; // sim_num_class
   bool negative;
 } sim_num;
 sim_num sim_num_decode(sim_mma_type type, uint32_t bits);
-int sim_num_frac_bits(sim_mma_type type); // fraction bits of sig
+int sim_num_frac_bits(sim_mma_type type);
 
 // step(a[0..n), b[0..n), c): products exact, all terms and c aligned to the largest exponent of the
 // non-zero ones, cut to frac_bits, summed, rounded once. c_bits and the result are f32 bits, or f16
-// bits for SIM_OUT_F16. extra[i] (NULL: 0) is added to the exponent of product i (block scale).
-uint32_t sim_step_reference(const sim_num *a, const sim_num *b, const int16_t *extra, int n,
-                            int frac_bits_a, int frac_bits_b, uint32_t c_bits, int frac_bits,
-                            sim_step_out out);
+// bits for SIM_OUT_F16. product_frac_bits: fraction bits of a product of significands. exp_add is
+// added to the exponent of every product (block scale).
+uint32_t sim_step_reference(const sim_num *a, const sim_num *b, int n, int product_frac_bits,
+                            int exp_add, uint32_t c_bits, int frac_bits, sim_step_out out);
+
+// The same for 16 rows x 8 columns at once. Operands are decoded to exact floats and exponents, k
+// major; a zero has the exponent SIM_STEP_ZERO. c and d are [column][row].
+enum { SIM_STEP_ZERO = -16000, SIM_STEP_MAX_K = 32 };
+typedef struct sim_step_a {
+  float value[SIM_STEP_MAX_K][16];
+  int16_t exp[SIM_STEP_MAX_K][16];
+} sim_step_a;
+typedef struct sim_step_b {
+  float value[SIM_STEP_MAX_K][8];
+  int16_t exp[SIM_STEP_MAX_K][8];
+} sim_step_b;
+// false: the operands reach so near the ends of the f32 range, or c is infinite or NaN, that floats
+// cannot hold the intermediate values; nothing was written, use the reference.
+bool sim_step_tile(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits, sim_step_out out,
+                   const uint32_t c[8][16], uint32_t d[8][16]);
 #endif

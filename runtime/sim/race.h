@@ -74,6 +74,8 @@ typedef enum sim_race_kind {
 bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t offset[SIM_LANES],
                      uint32_t mask, uint32_t bytes, sim_race_kind kind, uint32_t line,
                      sim_fault *fault);
+// The region goes away (or starts anew): its shadow is dropped.
+void sim_race_forget(sim_region *region);
 // The synchronising part of strong accesses: sem has SIM_SEM_* bits; after the access was checked.
 void sim_race_strong(sim_race_agent *agent, sim_region *region, uint64_t offset, bool reads,
                      bool writes, sim_access access);
