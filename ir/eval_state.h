@@ -1,0 +1,45 @@
+// Inside the reference evaluator: one buffer of cells per SSA value, overwritten on each iteration.
+#ifndef IR_EVAL_STATE_H
+#define IR_EVAL_STATE_H
+#include "ir/eval.h"
+
+typedef union cell {
+  int64_t i; // integers, sign- or zero-extended from their width; i1 is 0 or 1
+  double f;  // floats, always a value of their dtype
+} cell;
+
+typedef struct eval_tensor {
+  const ir_eval_arg *base;
+  tl_dtype dtype;
+  int rank;
+  int64_t dims[TY_MAX_RANK], strides[TY_MAX_RANK]; // elements
+} eval_tensor;
+
+typedef struct eval {
+  const ir_func *func;
+  const ir_eval_arg *args;
+  const ir_eval_options *options;
+  tl_arena *arena;
+  cell **cells;         // by value id; allocated on first use
+  eval_tensor *tensors; // by value id
+  int64_t bid[3];
+  int64_t steps;
+  const char *error; // NULL while all is well
+} eval;
+
+cell *eval_cells(eval *e, ir_val val);                         // of a scalar or tile
+bool eval_fail(eval *e, const ir_op *op, const char *fmt, ...) // always false
+    __attribute__((format(printf, 3, 4)));
+
+// Wraps an integer to its width; rounds a double to a float type.
+int64_t eval_wrap(tl_dtype type, int64_t value);
+double eval_round(tl_dtype type, double value);
+
+// Each runs one operation; false after eval_fail.
+bool eval_elementwise(eval *e, const ir_op *op);
+bool eval_shape(eval *e, const ir_op *op);
+bool eval_reduce(eval *e, const ir_op *op);
+bool eval_dot(eval *e, const ir_op *op);
+bool eval_tensor_op(eval *e, const ir_op *op);
+bool eval_access(eval *e, const ir_op *op); // load, store, atomic
+#endif
