@@ -1,0 +1,725 @@
+// Happens-before race detection (see race.h).
+//
+// Time of an agent is a clock that ticks at each of its releasing operations; a warp's vector clock
+// says up to which clock it knows each agent of its CTA (index: warp, then the warps' asynchronous
+// agents), and a sparse map says the same for agents of other CTAs, which is empty unless a kernel
+// synchronises CTAs. A shadow cell holds the last write and the last reads. Where one epoch does
+// not do (unordered readers, bytes with different writers) the cell names a set of epochs. Sets are
+// immutable and interned: the cells of a tile have equal histories, so whole rows move from one set
+// to the next with one lookup.
+//
+// What can be missed: an access whose cell was overwritten by a later ordered strong access;
+// readers beyond MAX_SET of one cell; everything between synchronisations 2^21 and later of one
+// warp.
+#include "runtime/sim/race.h"
+#include "runtime/sim/race_clock.h"
+#include "lang/base/assert.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// --- epochs --------------------------------------------------------------------------------------
+//   63       44 43      23 22      5   4     3    0
+//   |  agent   |  clock   |  line   | strong | bytes |
+#define BYTES_MASK UINT64_C(0xF)
+#define STRONG_BIT UINT64_C(0x10)
+enum { LINE_SHIFT = 5, CLOCK_SHIFT = 23, AGENT_SHIFT = 44 };
+enum { LINE_MAX_VALUE = (1 << 18) - 1, CLOCK_MAX = (1 << 21) - 1, AGENT_SET = (1 << 20) - 1 };
+
+static inline uint32_t epoch_agent(uint64_t e) { return (uint32_t)(e >> AGENT_SHIFT); }
+static inline uint32_t epoch_clock(uint64_t e) { return (uint32_t)(e >> CLOCK_SHIFT) & CLOCK_MAX; }
+static inline uint32_t epoch_line(uint64_t e) {
+  return (uint32_t)(e >> LINE_SHIFT) & LINE_MAX_VALUE;
+}
+static inline bool is_set(uint64_t e) { return epoch_agent(e) == AGENT_SET; }
+
+// --- state ---------------------------------------------------------------------------------------
+enum { MAX_WARPS = 32, MAX_BARRIERS = 16, MAX_SET = 64, MEMO_SIZE = 1024 };
+enum { MAX_SETS = 1 << 18 }; // then unused sets are dropped
+
+typedef struct memo {
+  uint64_t from, epoch, to; // adding the epoch to the set gives `to`; from 0: empty
+} memo;
+
+typedef struct sync_object {
+  uint64_t key;     // 0: free slot
+  sim_clocks *wide; // released at cluster scope or wider
+  sim_clocks *near; // released at any scope by the CTA `cta`
+  uint32_t cta;
+} sync_object;
+
+struct sim_race {
+  uint32_t launch, warps, agents_per_cta;
+  uint32_t grid[3];
+  uint64_t ctas;
+  // interned sets: set i is set_data[set_at[i] .. set_at[i] + set_len[i])
+  uint64_t *set_data;
+  size_t set_words, set_words_cap;
+  uint32_t *set_at, *set_len, *set_hash; // set_hash: open addressing, index + 1
+  uint32_t set_count, set_cap, hash_cap;
+  memo memo[MEMO_SIZE];
+  sync_object *objects;
+  uint32_t object_count, object_cap;
+  sim_region **shadowed; // regions with a shadow
+  size_t shadowed_count, shadowed_cap;
+};
+
+struct sim_race_agent {
+  sim_race_cta *cta;
+  uint32_t index;       // warp
+  uint32_t async_clock; // of the warp's asynchronous agent
+  uint32_t clock[2 * MAX_WARPS];
+  sim_clocks *foreign;  // what is known of other CTAs; NULL: nothing
+  sim_clocks *released; // what the last fence published, and its scope
+  sim_scope released_scope;
+  sim_clocks *acquired; // read by strong loads, to be taken over by the next fence
+};
+
+typedef struct barrier_clock {
+  uint32_t clock[2 * MAX_WARPS];
+  sim_clocks *foreign;
+} barrier_clock;
+
+struct sim_race_cta {
+  sim_race *race;
+  uint32_t first_agent; // id of warp 0
+  uint64_t linear;
+  barrier_clock barriers[MAX_BARRIERS];
+  sim_race_agent warps[];
+};
+
+static void *must(void *p) {
+  if (!p) {
+    fprintf(stderr, "simulator: out of memory in the race detector\n");
+    abort();
+  }
+  return p;
+}
+
+// --- launches and CTAs ---------------------------------------------------------------------------
+sim_race *sim_race_new(void) { return must(calloc(1, sizeof(sim_race))); }
+
+static void drop_objects(sim_race *race) {
+  for (uint32_t i = 0; i < race->object_cap; i++) {
+    sim_clocks_drop(race->objects[i].wide);
+    sim_clocks_drop(race->objects[i].near);
+  }
+  free(race->objects);
+  race->objects = NULL;
+  race->object_count = race->object_cap = 0;
+}
+
+static void drop_sets(sim_race *race) {
+  race->set_count = 0;
+  race->set_words = 0;
+  if (race->set_hash)
+    memset(race->set_hash, 0, race->hash_cap * sizeof *race->set_hash);
+  memset(race->memo, 0, sizeof race->memo);
+}
+
+void sim_race_free(sim_race *race) {
+  if (!race)
+    return;
+  while (race->shadowed_count)
+    sim_race_forget(race->shadowed[0]);
+  drop_objects(race);
+  free(race->set_data);
+  free(race->set_at);
+  free(race->set_len);
+  free(race->set_hash);
+  free(race->shadowed);
+  free(race);
+}
+
+void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3]) {
+  TL_ASSERT(warps >= 1 && warps <= MAX_WARPS, "a CTA of %u warps", warps);
+  race->launch++;
+  race->warps = warps;
+  race->agents_per_cta = 2 * warps;
+  race->ctas = ctas;
+  memcpy(race->grid, grid, sizeof race->grid);
+  drop_objects(race);
+  drop_sets(race);
+}
+
+sim_race_cta *sim_race_cta_new(sim_race *race, uint64_t cta, sim_region *shared) {
+  sim_race_cta *c = must(calloc(1, sizeof *c + race->warps * sizeof(sim_race_agent)));
+  c->race = race;
+  c->linear = cta;
+  // Ids repeat after 2^20 agents: two CTAs that far apart are then taken for one.
+  c->first_agent =
+      (uint32_t)(cta % ((AGENT_SET - 1) / race->agents_per_cta)) * race->agents_per_cta;
+  for (uint32_t w = 0; w < race->warps; w++) {
+    c->warps[w].cta = c;
+    c->warps[w].index = w;
+    c->warps[w].clock[w] = 1;
+    c->warps[w].async_clock = 1;
+  }
+  if (shared && shared->shadow)
+    sim_race_forget(shared);
+  return c;
+}
+
+void sim_race_cta_free(sim_race_cta *cta) {
+  if (!cta)
+    return;
+  for (uint32_t w = 0; w < cta->race->warps; w++) {
+    sim_clocks_drop(cta->warps[w].foreign);
+    sim_clocks_drop(cta->warps[w].released);
+    sim_clocks_drop(cta->warps[w].acquired);
+  }
+  for (int i = 0; i < MAX_BARRIERS; i++)
+    sim_clocks_drop(cta->barriers[i].foreign);
+  free(cta);
+}
+
+sim_race_agent *sim_race_warp(sim_race_cta *cta, uint32_t warp) { return &cta->warps[warp]; }
+
+// --- vector clocks -------------------------------------------------------------------------------
+static inline bool known(const sim_race_agent *agent, uint64_t e) {
+  uint32_t local = epoch_agent(e) - agent->cta->first_agent;
+  if (local < agent->cta->race->agents_per_cta)
+    return agent->clock[local] >= epoch_clock(e);
+  return sim_clocks_get(agent->foreign, epoch_agent(e)) >= epoch_clock(e);
+}
+
+static void tick(sim_race_agent *agent) {
+  uint32_t *own = &agent->clock[agent->index];
+  if (*own < CLOCK_MAX)
+    ++*own;
+}
+
+static void join_dense(uint32_t *into, const uint32_t *from, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    into[i] = into[i] > from[i] ? into[i] : from[i];
+}
+
+void sim_race_bar_arrive(sim_race_agent *agent, uint32_t barrier) {
+  barrier_clock *b = &agent->cta->barriers[barrier & (MAX_BARRIERS - 1)];
+  join_dense(b->clock, agent->clock, agent->cta->race->agents_per_cta);
+  b->foreign = sim_clocks_join(b->foreign, agent->foreign);
+  tick(agent);
+}
+
+void sim_race_bar_complete(sim_race_cta *cta, uint32_t barrier, uint32_t warps) {
+  barrier_clock *b = &cta->barriers[barrier & (MAX_BARRIERS - 1)];
+  for (uint32_t m = warps; m; m &= m - 1) {
+    sim_race_agent *agent = &cta->warps[__builtin_ctz(m)];
+    join_dense(agent->clock, b->clock, cta->race->agents_per_cta);
+    agent->foreign = sim_clocks_join(agent->foreign, b->foreign);
+  }
+  sim_clocks_drop(b->foreign);
+  memset(b, 0, sizeof *b);
+}
+
+uint32_t sim_race_async_commit(sim_race_agent *agent) {
+  uint32_t token = agent->async_clock;
+  if (agent->async_clock < CLOCK_MAX)
+    agent->async_clock++;
+  return token;
+}
+
+void sim_race_async_wait(sim_race_agent *agent, uint32_t token) {
+  uint32_t *done = &agent->clock[agent->cta->race->warps + agent->index];
+  if (*done < token)
+    *done = token;
+}
+
+// Everything the agent knows, as a sparse map.
+static sim_clocks *snapshot(const sim_race_agent *agent) {
+  const sim_race_cta *cta = agent->cta;
+  return sim_clocks_join(
+      sim_clocks_of_dense(cta->first_agent, agent->clock, cta->race->agents_per_cta),
+      agent->foreign);
+}
+
+static void learn(sim_race_agent *agent, const sim_clocks *from) {
+  const sim_race_cta *cta = agent->cta;
+  if (!from)
+    return;
+  sim_clocks_split(from, cta->first_agent, agent->clock, cta->race->agents_per_cta);
+  agent->foreign = sim_clocks_join(agent->foreign, from);
+}
+
+// --- synchronisation objects
+// -----------------------------------------------------------------------
+static uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 31)) * UINT64_C(0x9E3779B97F4A7C15);
+  return x ^ (x >> 29);
+}
+
+static sync_object *find_object(sim_race *race, uint64_t key, bool create) {
+  if (!key)
+    key = 1;
+  if (create && race->object_count * 2 >= race->object_cap) {
+    sync_object *old = race->objects;
+    uint32_t old_cap = race->object_cap;
+    race->object_cap = old_cap ? old_cap * 2 : 64;
+    race->objects = must(calloc(race->object_cap, sizeof *race->objects));
+    for (uint32_t i = 0; i < old_cap; i++) {
+      if (!old[i].key)
+        continue;
+      uint32_t at = (uint32_t)mix(old[i].key) & (race->object_cap - 1);
+      while (race->objects[at].key)
+        at = (at + 1) & (race->object_cap - 1);
+      race->objects[at] = old[i];
+    }
+    free(old);
+  }
+  if (!race->object_cap)
+    return NULL;
+  uint32_t at = (uint32_t)mix(key) & (race->object_cap - 1);
+  while (race->objects[at].key && race->objects[at].key != key)
+    at = (at + 1) & (race->object_cap - 1);
+  if (race->objects[at].key)
+    return &race->objects[at];
+  if (!create)
+    return NULL;
+  race->objects[at].key = key;
+  race->object_count++;
+  return &race->objects[at];
+}
+
+static void publish(sim_race_agent *agent, sync_object *object, const sim_clocks *clocks,
+                    bool wide) {
+  uint32_t cta = agent->cta->first_agent;
+  if (object->near && object->cta != cta) {
+    sim_clocks_drop(object->near);
+    object->near = NULL;
+  }
+  object->cta = cta;
+  object->near = sim_clocks_join(object->near, clocks);
+  if (wide)
+    object->wide = sim_clocks_join(object->wide, clocks);
+}
+
+void sim_race_release(sim_race_agent *agent, uint64_t key) {
+  sim_clocks *now = snapshot(agent);
+  publish(agent, find_object(agent->cta->race, mix(key) | 1, true), now, true);
+  sim_clocks_drop(now);
+  tick(agent);
+}
+
+void sim_race_acquire(sim_race_agent *agent, uint64_t key) {
+  sync_object *object = find_object(agent->cta->race, mix(key) | 1, false);
+  if (object)
+    learn(agent, object->wide);
+}
+
+void sim_race_fence(sim_race_agent *agent, sim_scope scope) {
+  learn(agent, agent->acquired);
+  sim_clocks_drop(agent->acquired);
+  agent->acquired = NULL;
+  sim_clocks_drop(agent->released);
+  agent->released = snapshot(agent);
+  agent->released_scope = scope;
+  tick(agent);
+}
+
+void sim_race_strong(sim_race_agent *agent, sim_region *region, uint64_t offset, bool reads,
+                     bool writes, sim_access access) {
+  sim_race *race = agent->cta->race;
+  uint64_t key = mix((uint64_t)(uintptr_t)region) ^ (offset >> 2);
+  bool release = writes && (access.sem & SIM_SEM_RELEASE);
+  bool publishes = writes && (release || agent->released);
+  sync_object *object = find_object(race, key, publishes);
+  if (!object)
+    return;
+  if (reads) {
+    bool wide = access.scope != SIM_SCOPE_CTA;
+    const sim_clocks *seen = wide ? object->wide : NULL;
+    const sim_clocks *near = object->cta == agent->cta->first_agent ? object->near : NULL;
+    if (access.sem & SIM_SEM_ACQUIRE) {
+      learn(agent, seen);
+      learn(agent, near);
+    } else {
+      agent->acquired = sim_clocks_join(sim_clocks_join(agent->acquired, seen), near);
+    }
+  }
+  if (writes && !reads) { // a plain store ends the release sequence of what it overwrites
+    sim_clocks_drop(object->wide);
+    sim_clocks_drop(object->near);
+    object->wide = object->near = NULL;
+  }
+  if (release) {
+    sim_clocks *now = snapshot(agent);
+    publish(agent, object, now, access.scope != SIM_SCOPE_CTA);
+    sim_clocks_drop(now);
+    tick(agent);
+  } else if (publishes) {
+    publish(agent, object, agent->released,
+            access.scope != SIM_SCOPE_CTA && agent->released_scope != SIM_SCOPE_CTA);
+  }
+}
+
+// --- shadows -------------------------------------------------------------------------------------
+void sim_race_forget(sim_region *region) {
+  sim_race *race = region->shadow_owner;
+  for (size_t i = 0; race && i < race->shadowed_count; i++) {
+    if (race->shadowed[i] != region)
+      continue;
+    race->shadowed[i] = race->shadowed[--race->shadowed_count];
+    break;
+  }
+  free(region->shadow);
+  region->shadow = NULL;
+}
+
+// calloc of a large shadow costs nothing until its pages are touched.
+static void need_shadow(sim_race *race, sim_region *region) {
+  if (region->shadow && region->shadow_launch == race->launch)
+    return;
+  if (region->shadow)
+    sim_race_forget(region);
+  region->shadow = must(calloc(region->bytes / 4 + 1, sizeof(sim_race_cell)));
+  region->shadow_launch = race->launch;
+  region->shadow_owner = race;
+  if (race->shadowed_count == race->shadowed_cap) {
+    race->shadowed_cap = race->shadowed_cap ? race->shadowed_cap * 2 : 16;
+    race->shadowed = must(realloc(race->shadowed, race->shadowed_cap * sizeof *race->shadowed));
+  }
+  race->shadowed[race->shadowed_count++] = region;
+}
+
+// --- sets of epochs ------------------------------------------------------------------------------
+typedef struct epochs {
+  uint32_t count;
+  const uint64_t *data;
+  uint64_t single;
+} epochs;
+
+// The epochs of a cell's word; `view` must outlive the result.
+static void open_epochs(const sim_race *race, uint64_t word, epochs *view) {
+  if (is_set(word)) {
+    uint32_t id = (uint32_t)word;
+    view->count = race->set_len[id];
+    view->data = race->set_data + race->set_at[id];
+  } else {
+    view->single = word;
+    view->count = word != 0;
+    view->data = &view->single;
+  }
+}
+
+static uint64_t hash_epochs(const uint64_t *data, uint32_t count) {
+  uint64_t h = count;
+  for (uint32_t i = 0; i < count; i++)
+    h = mix(h ^ data[i]) + i;
+  return h;
+}
+
+static void grow_hash(sim_race *race) {
+  race->hash_cap = race->hash_cap ? race->hash_cap * 2 : 1024;
+  free(race->set_hash);
+  race->set_hash = must(calloc(race->hash_cap, sizeof *race->set_hash));
+  for (uint32_t id = 0; id < race->set_count; id++) {
+    uint32_t at = (uint32_t)hash_epochs(race->set_data + race->set_at[id], race->set_len[id]);
+    at &= race->hash_cap - 1;
+    while (race->set_hash[at])
+      at = (at + 1) & (race->hash_cap - 1);
+    race->set_hash[at] = id + 1;
+  }
+}
+
+// The word for a set given in ascending order: 0, the epoch itself, or the index of the set.
+static uint64_t intern(sim_race *race, const uint64_t *data, uint32_t count) {
+  if (count == 0)
+    return 0;
+  if (count == 1)
+    return data[0];
+  if (race->set_count * 2 >= race->hash_cap)
+    grow_hash(race);
+  uint32_t at = (uint32_t)hash_epochs(data, count) & (race->hash_cap - 1);
+  for (; race->set_hash[at]; at = (at + 1) & (race->hash_cap - 1)) {
+    uint32_t id = race->set_hash[at] - 1;
+    if (race->set_len[id] == count &&
+        !memcmp(race->set_data + race->set_at[id], data, count * sizeof *data))
+      return (uint64_t)AGENT_SET << AGENT_SHIFT | id;
+  }
+  if (race->set_count == race->set_cap) {
+    race->set_cap = race->set_cap ? race->set_cap * 2 : 512;
+    race->set_at = must(realloc(race->set_at, race->set_cap * sizeof *race->set_at));
+    race->set_len = must(realloc(race->set_len, race->set_cap * sizeof *race->set_len));
+  }
+  if (race->set_words + count > race->set_words_cap) {
+    race->set_words_cap = (race->set_words + count) * 2;
+    race->set_data = must(realloc(race->set_data, race->set_words_cap * sizeof *race->set_data));
+  }
+  uint32_t id = race->set_count++;
+  race->set_at[id] = (uint32_t)race->set_words;
+  race->set_len[id] = count;
+  memcpy(race->set_data + race->set_words, data, count * sizeof *data);
+  race->set_words += count;
+  race->set_hash[at] = id + 1;
+  return (uint64_t)AGENT_SET << AGENT_SHIFT | id;
+}
+
+// Keeps only the sets some cell names.
+static void collect_sets(sim_race *race) {
+  uint64_t *old_data = race->set_data;
+  uint32_t *old_at = race->set_at, *old_len = race->set_len, old_count = race->set_count;
+  uint64_t *renamed = must(calloc(old_count, sizeof *renamed));
+  race->set_data = NULL;
+  race->set_at = race->set_len = NULL;
+  race->set_words = race->set_words_cap = 0;
+  race->set_cap = 0;
+  drop_sets(race);
+  for (size_t r = 0; r < race->shadowed_count; r++) {
+    sim_region *region = race->shadowed[r];
+    if (region->shadow_launch != race->launch)
+      continue;
+    for (uint64_t i = 0; i < 2 * (region->bytes / 4 + 1); i++) {
+      uint64_t *word = i & 1 ? &region->shadow[i / 2].read : &region->shadow[i / 2].write;
+      if (!is_set(*word))
+        continue;
+      uint32_t id = (uint32_t)*word;
+      if (!renamed[id])
+        renamed[id] = intern(race, old_data + old_at[id], old_len[id]);
+      *word = renamed[id];
+    }
+  }
+  free(renamed);
+  free(old_data);
+  free(old_at);
+  free(old_len);
+}
+
+static void insert_sorted(uint64_t *list, uint32_t *count, uint64_t e) {
+  uint32_t at = (*count)++;
+  for (; at && list[at - 1] > e; at--)
+    list[at] = list[at - 1];
+  list[at] = e;
+}
+
+// `word` after the read e: readers that e is ordered after (and that read no other bytes) go.
+static uint64_t add_reader(const sim_race_agent *agent, uint64_t word, uint64_t e) {
+  sim_race *race = agent->cta->race;
+  if (!word)
+    return e;
+  if (((word ^ e) & ~BYTES_MASK) == 0)
+    return word | (e & BYTES_MASK);
+  uint64_t list[MAX_SET + 1];
+  uint32_t count = 0;
+  epochs old;
+  open_epochs(race, word, &old);
+  for (uint32_t i = 0; i < old.count; i++) {
+    uint64_t x = old.data[i];
+    if (((x ^ e) & ~BYTES_MASK) == 0)
+      e |= x & BYTES_MASK;
+    else if (!(known(agent, x) && (x & BYTES_MASK & ~e) == 0 &&
+               (x & STRONG_BIT) >= (e & STRONG_BIT)))
+      list[count++] = x;
+  }
+  if (count == MAX_SET)
+    return word;
+  insert_sorted(list, &count, e);
+  return intern(race, list, count);
+}
+
+// `word` without the bytes of e: what is left of earlier accesses after a checked write.
+static uint64_t without_bytes(sim_race *race, uint64_t word, uint64_t e, bool add) {
+  uint64_t list[MAX_SET + 1];
+  uint32_t count = 0;
+  epochs old;
+  open_epochs(race, word, &old);
+  for (uint32_t i = 0; i < old.count; i++) {
+    uint64_t x = old.data[i], left = x & ~(e & BYTES_MASK);
+    if (add && ((x ^ e) & ~BYTES_MASK) == 0)
+      e |= x & BYTES_MASK;
+    else if ((left & BYTES_MASK) && count < MAX_SET)
+      insert_sorted(list, &count, left);
+  }
+  if (add)
+    insert_sorted(list, &count, e);
+  return intern(race, list, count);
+}
+
+static uint64_t memo_reader(const sim_race_agent *agent, uint64_t word, uint64_t e) {
+  sim_race *race = agent->cta->race;
+  if (!word)
+    return e;
+  memo *m = &race->memo[mix(word ^ mix(e)) & (MEMO_SIZE - 1)];
+  if (m->from == word && m->epoch == e)
+    return m->to;
+  uint64_t to = add_reader(agent, word, e);
+  *m = (memo){word, e, to};
+  return to;
+}
+
+// --- reports -------------------------------------------------------------------------------------
+static void name_agent(const sim_race *race, uint32_t id, char *out, size_t size) {
+  uint32_t local = id % race->agents_per_cta;
+  uint64_t cta = id / race->agents_per_cta;
+  uint64_t x = cta % race->grid[0], y = cta / race->grid[0] % race->grid[1];
+  uint64_t z = cta / race->grid[0] / race->grid[1];
+  snprintf(out, size, "%swarp %u of CTA (%llu,%llu,%llu)",
+           local >= race->warps ? "cp.async of " : "", local % race->warps, (unsigned long long)x,
+           (unsigned long long)y, (unsigned long long)z);
+}
+
+static void missing_edge(const sim_race_agent *agent, uint64_t earlier, bool now_async, char *out,
+                         size_t size) {
+  const sim_race *race = agent->cta->race;
+  uint32_t local = epoch_agent(earlier) - agent->cta->first_agent;
+  if (local >= race->agents_per_cta)
+    snprintf(out, size,
+             "CTAs of one launch are ordered by release and acquire only, and no such "
+             "pair lies between");
+  else if (local == race->warps + agent->index)
+    snprintf(out, size, "the warp has not executed cp.async.wait_group for that copy");
+  else if (local >= race->warps)
+    snprintf(out, size, "no cp.async.wait_group by warp %u and barrier after it lie between",
+             local - race->warps);
+  else if (now_async && local == agent->index)
+    snprintf(out, size, "nothing orders them");
+  else
+    snprintf(out, size, "no barrier or release/acquire pair lies between");
+}
+
+static bool report(const sim_race_agent *agent, const sim_region *region, uint64_t offset,
+                   uint32_t bytes, int lane, uint64_t earlier, bool earlier_writes,
+                   sim_race_kind kind, uint32_t line, sim_fault *fault) {
+  static const char *const words[] = {"read",   "write", "strong read", "strong write",
+                                      "atomic", "read",  "write"};
+  const sim_race *race = agent->cta->race;
+  bool now_async = kind == SIM_RACE_ASYNC_READ || kind == SIM_RACE_ASYNC_WRITE;
+  char then_name[80], now_name[80], edge[160];
+  name_agent(race, epoch_agent(earlier), then_name, sizeof then_name);
+  name_agent(race, agent->cta->first_agent + agent->index + (now_async ? race->warps : 0), now_name,
+             sizeof now_name);
+  missing_edge(agent, earlier, now_async, edge, sizeof edge);
+  fault->verdict = SIM_RACE;
+  fault->lane = lane;
+  fault->address = region->base + offset;
+  fault->line = line;
+  snprintf(fault->text, sizeof fault->text,
+           "race on '%s' + 0x%llx (%u bytes): %s at PTX line %u%s by %s, and %s at PTX line %u by "
+           "%s, lane %d: %s",
+           region->name, (unsigned long long)offset, bytes,
+           earlier_writes ? (earlier & STRONG_BIT ? "atomic or strong write" : "write")
+                          : (earlier & STRONG_BIT ? "strong read" : "read"),
+           epoch_line(earlier), epoch_line(earlier) == LINE_MAX_VALUE ? " or later" : "", then_name,
+           words[kind], line, now_name, lane, edge);
+  return false;
+}
+
+// --- accesses ------------------------------------------------------------------------------------
+// The first epoch of `word` that races with e (same bytes, not both strong, unknown), or 0.
+static uint64_t conflict(const sim_race_agent *agent, uint64_t word, uint64_t e) {
+  epochs old;
+  open_epochs(agent->cta->race, word, &old);
+  for (uint32_t i = 0; i < old.count; i++) {
+    uint64_t x = old.data[i];
+    if ((x & e & BYTES_MASK) && !(x & e & STRONG_BIT) && !known(agent, x))
+      return x;
+  }
+  return 0;
+}
+
+typedef struct access_run {
+  sim_race_agent *agent;
+  sim_region *region;
+  const uint64_t *offset;
+  uint32_t bytes, cells, line;
+  sim_race_kind kind;
+  sim_fault *fault;
+} access_run;
+
+static bool run_reads(const access_run *a, uint32_t mask, uint64_t e) {
+  uint64_t write_ok = 0, read_from = 0, read_to = memo_reader(a->agent, 0, e);
+  sim_race_cell *shadow = a->region->shadow;
+  for (uint32_t m = mask; m; m &= m - 1) {
+    int lane = __builtin_ctz(m);
+    sim_race_cell *cell = shadow + (a->offset[lane] >> 2);
+    for (uint32_t i = 0; i < a->cells; i++, cell++) {
+      if (cell->write != write_ok) {
+        uint64_t x = conflict(a->agent, cell->write, e);
+        if (x)
+          return report(a->agent, a->region, a->offset[lane], a->bytes, lane, x, true, a->kind,
+                        a->line, a->fault);
+        write_ok = cell->write;
+      }
+      if (cell->read != read_from) {
+        read_from = cell->read;
+        read_to = memo_reader(a->agent, read_from, e);
+      }
+      cell->read = read_to;
+    }
+  }
+  return true;
+}
+
+static bool run_writes(const access_run *a, uint32_t mask, uint64_t e) {
+  sim_race *race = a->agent->cta->race;
+  bool whole = (e & BYTES_MASK) == BYTES_MASK;
+  uint64_t write_from = 0, write_to = e, read_from = 0, read_to = 0;
+  sim_race_cell *shadow = a->region->shadow;
+  for (uint32_t m = mask; m; m &= m - 1) {
+    int lane = __builtin_ctz(m);
+    sim_race_cell *cell = shadow + (a->offset[lane] >> 2);
+    for (uint32_t i = 0; i < a->cells; i++, cell++) {
+      if (cell->write != write_from) {
+        uint64_t x = conflict(a->agent, cell->write, e);
+        if (x)
+          return report(a->agent, a->region, a->offset[lane], a->bytes, lane, x, true, a->kind,
+                        a->line, a->fault);
+        write_from = cell->write;
+        write_to = whole ? e : without_bytes(race, write_from, e, true);
+      }
+      cell->write = write_to;
+      if (cell->read != read_from) {
+        uint64_t x = conflict(a->agent, cell->read, e);
+        if (x)
+          return report(a->agent, a->region, a->offset[lane], a->bytes, lane, x, false, a->kind,
+                        a->line, a->fault);
+        read_from = cell->read;
+        read_to = whole ? 0 : without_bytes(race, read_from, e, false);
+      }
+      cell->read = read_to;
+    }
+  }
+  return true;
+}
+
+static bool run(const access_run *a, uint32_t mask, uint64_t e) {
+  switch (a->kind) {
+  case SIM_RACE_READ:
+  case SIM_RACE_STRONG_READ:
+  case SIM_RACE_ASYNC_READ:
+    return run_reads(a, mask, e);
+  default:
+    return run_writes(a, mask, e);
+  }
+}
+
+bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t offset[SIM_LANES],
+                     uint32_t mask, uint32_t bytes, sim_race_kind kind, uint32_t line,
+                     sim_fault *fault) {
+  sim_race *race = agent->cta->race;
+  need_shadow(race, region);
+  if (race->set_count >= MAX_SETS)
+    collect_sets(race);
+  bool async = kind == SIM_RACE_ASYNC_READ || kind == SIM_RACE_ASYNC_WRITE;
+  bool strong =
+      kind == SIM_RACE_STRONG_READ || kind == SIM_RACE_STRONG_WRITE || kind == SIM_RACE_ATOMIC;
+  uint32_t id = agent->cta->first_agent + agent->index + (async ? race->warps : 0);
+  uint64_t e = (uint64_t)id << AGENT_SHIFT |
+               (uint64_t)(async ? agent->async_clock : agent->clock[agent->index]) << CLOCK_SHIFT |
+               (uint64_t)(line < LINE_MAX_VALUE ? line : LINE_MAX_VALUE) << LINE_SHIFT |
+               (strong ? STRONG_BIT : 0);
+  access_run a = {agent, region, offset, bytes, bytes < 4 ? 1 : (bytes + 3) / 4, line, kind, fault};
+  if (bytes >= 4)
+    return run(&a, mask, e | BYTES_MASK);
+  // Narrow accesses: lanes that touch the same bytes of their cells go together.
+  for (uint32_t first = 0; first < 4; first += bytes) {
+    uint32_t lanes = 0;
+    for (uint32_t m = mask; m; m &= m - 1) {
+      int lane = __builtin_ctz(m);
+      lanes |= (uint32_t)((offset[lane] & 3) / bytes == first / bytes) << lane;
+    }
+    uint64_t touched = ((UINT64_C(1) << bytes) - 1) << first & BYTES_MASK;
+    if (lanes && !run(&a, lanes, e | touched))
+      return false;
+  }
+  return true;
+}
