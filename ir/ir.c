@@ -29,7 +29,6 @@ ir_func *ir_func_new(ir_module *module, const char *name, const tl_target *targe
   func->module = module;
   func->name = func->kernel = tl_strdup(module->arena, name);
   func->target = target;
-  func->warps = 4;
   tl_push(module->arena, &func->vals, (ir_val_info){0}); // value 0 is "none"
   func->body = ir_region_new(func, NULL);
   tl_push(module->arena, &module->funcs, func);

@@ -113,7 +113,7 @@ typedef struct ir_func {
   const char *name;   // symbol of the PTX entry: a C identifier
   const char *kernel; // name of the kernel in the source
   const tl_target *target;
-  int warps;          // per CTA
+  int warps;          // per CTA; 0: chosen by to_sir
   int min_ctas;       // @occupancy(n): CTAs per SM to compile for; 0: not given
   int64_t smem_bytes; // dynamic shared memory, set by the memory plan
   TL_VEC(ir_param) params;    // ABI order

@@ -236,7 +236,8 @@ static void print_header(printer *p) {
   const ir_func *func = p->func;
   tl_buf_printf(p->out, "func @%s target \"%s\" kernel ", func->name, func->target->name);
   print_string(p->out, func->kernel);
-  tl_buf_printf(p->out, " warps %d", func->warps);
+  if (func->warps)
+    tl_buf_printf(p->out, " warps %d", func->warps);
   if (func->min_ctas)
     tl_buf_printf(p->out, " min_ctas %d", func->min_ctas);
   if (func->smem_bytes)

@@ -1,0 +1,136 @@
+// The verifier accepts what is right and names every rule that is broken.
+#include "tests/unit/ir_text.h"
+
+#define C0 "%6 = const {value=0} : i32\n"
+#define T8 "%7 = splat %2 : f32[8]\n"
+#define TENSOR                                                                                     \
+  C0 "%7 = const {value=1} : i64\n%8 = tensor %4, %1, %1, %7, %7 {name=\"X\"} : tensor<f32,2>\n"
+
+static const struct {
+  const char *body, *reason; // reason NULL: verifies
+} rows[] = {
+    {"return", NULL},
+    {"", "region 0 must end in return"},
+    {"yield\nreturn", "terminator before the end of its region"},
+    {"%6 = const {value=256} : u8\nreturn", "the value does not fit the type"},
+    {"%6 = const {value=0x1p+0} : i32\nreturn", "the value is of another kind than the type"},
+    {"%6 = const : i32\nreturn", "a constant needs a value"},
+    {"%6 = bid {axis=3} : i32\nreturn", "axis must be 0, 1 or 2"},
+    {"%6 = add %1, %2 : i32\nreturn", "operand 1 and result differ in type"},
+    {"%6 = exp2 %1 : i32\nreturn", "works on floats"},
+    {"%6 = rem %2, %2 : f32\nreturn", "works on integers"},
+    {"%6 = cmp %1, %3 {pred=\"l\"} : i1\nreturn", "unknown predicate"},
+    {T8 "%8 = select %5, %7, %7 : f32[8]\nreturn", "the condition is not i1"},
+    {T8 "%8 = cast %7 : bf16[4]\nreturn", "shapes differ"},
+    {T8 "%8 = cast %7 {round=\"up\"} : bf16[8]\nreturn", "unknown rounding"},
+    {T8 "%8 = bitcast %7 : u8[32]\nreturn", NULL},
+    {T8 "%8 = bitcast %7 : u8[16]\nreturn", "256 bits seen as 128"},
+    {T8 "%8 = splat %7 : f32[8,8]\nreturn", "scalar to tile of it"},
+    {T8 "%8 = expand %7 {axis=1} : f32[8,1]\n%9 = broadcast %8 : f32[8,4]\nreturn", NULL},
+    {T8 "%8 = expand %7 {axis=2} : f32[8,1]\nreturn", "axis out of range"},
+    {T8 "%8 = broadcast %7 : f32[16]\nreturn", "dim 0 is neither 1 nor the result's"},
+    {T8 "%8 = reshape %7 : f32[2,2,4]\nreturn", "element count changes"},
+    {T8 "%8 = reshape %7 : f32[2,4]\n%9 = permute %8 {order=[1, 0]} : f32[4,2]\nreturn", NULL},
+    {T8 "%8 = permute %7 {order=[1]} : f32[8]\nreturn", "order is no permutation"},
+    {T8 "%8 = slice %7 {offsets=[4]} : f32[4]\nreturn", NULL},
+    {T8 "%8 = slice %7 {offsets=[5]} : f32[4]\nreturn", "dim 0 leaves the tile"},
+    {T8 "%8 = reduce %7 {axis=0, kind=\"sum\"} : f32\nreturn", NULL},
+    {T8 "%8 = reduce %7 {axis=0, kind=\"sum\"} : f32[8]\nreturn", "the axis is removed"},
+    {T8 "%8 = reduce %7 {axis=0, kind=\"argmax\"} : f32\nreturn", "the index is i32"},
+    {T8 "%8 = reduce %7 {axis=0, kind=\"median\"} : f32\nreturn", "unknown reduction"},
+    {"%7 = splat %2 : f32[8,4]\n%8 = splat %2 : f32[8,8]\n"
+     "%9 = dot %7, %8, %8 : f32[8,8]\nreturn",
+     "inner dims 4 and 8 differ"},
+    {"%6 = splat %2 : f32[8,8]\n%7 = splat %2 : f32[8]\n%8 = splat %2 : f32[2,8]\n"
+     "%9 = dot_scaled %6, %7, %6, %8, %6 {granularity=4} : f32[8,8]\nreturn",
+     NULL},
+    {"%6 = splat %2 : f32[8,8]\n%7 = splat %2 : f32[8]\n%8 = splat %2 : f32[4,8]\n"
+     "%9 = dot_scaled %6, %7, %6, %8, %6 {granularity=4} : f32[8,8]\nreturn",
+     "sb is neither"},
+    {TENSOR "%9 = load %8, %6, %6 {subs=\"rs\"} : f32[8]\nreturn", NULL},
+    {TENSOR "%9 = load %8, %6, %6 {subs=\"rr\"} : f32[8]\nreturn", "does not match the tile"},
+    {TENSOR "%9 = load %8, %6, %6 {subs=\"rs\"} : f16[8]\nreturn", "differ in their element"},
+    {TENSOR "%9 = load %8, %6 {subs=\"r\"} : f32[8]\nreturn", "subs do not match the tensor"},
+    {TENSOR "%9 = load %8, %6, %6, %5 {mask=1, subs=\"ss\"} : f32\nreturn", NULL},
+    {TENSOR "%9 = load %8, %6, %6, %5 {mask=1, subs=\"rs\"} : f32[4]\nreturn", "the mask is not"},
+    {TENSOR "%9 = load %8, %6, %6, %5 {subs=\"ss\"} : f32\nreturn", "operands do not match subs"},
+    {TENSOR "%9 = iota : i32[4]\n%10 = load %8, %9, %6 {subs=\"gr\"} : f32[4,16]\nreturn", NULL},
+    {TENSOR "store %8, %2, %6, %6 {subs=\"ss\"}\nreturn", NULL},
+    {TENSOR "%9 = atomic %8, %2, %2, %6, %6 {kind=\"cas\", subs=\"ss\"} : f32\nreturn", NULL},
+    {TENSOR "%9 = atomic %8, %2, %6, %6 {kind=\"nand\", subs=\"ss\"} : f32\nreturn",
+     "unknown atomic"},
+    {C0 "%7 = tensor %4, %1, %6 : tensor<f32,1>\nreturn", "stride 0 is not i64"},
+    {C0 "for %6, %1, %1 (%7: i64) {\nyield\n}\nreturn", "first parameter is the induction"},
+    {C0 "%7 = for %6, %1, %1, %2 : f32 (%8: i32, %9: f32) {\nyield %8\n}\nreturn",
+     "yield: value 0 has another type"},
+    {C0 "for %6, %1, %1 (%7: i32) {\nreturn\n}\nreturn", "region 0 must end in yield"},
+    {C0 "for %6, %1, %1 (%7: i32) {\n%8 = neg %7 : i32\nyield\n}\nprint %8 {fmt=\"\"}\nreturn",
+     "operand 0 is not defined before its use"},
+    {"%6 = if %5 : i32 {\nyield %1\n} {\nyield %2\n}\nreturn", "yield: value 0 has another type"},
+    {"if %1 {\nyield\n} {\nyield\n}\nreturn", "the condition is a scalar i1"},
+    {"%6 = while %1 : f32 (%7: i32) {\ncondition %5, %2\n} (%8: f32) {\nyield %7\n}\nreturn",
+     "operand 0 is not defined before its use"},
+    {"%6 = while %1 : f32 (%7: i32) {\ncondition %5, %2\n} (%8: f32) {\nyield %1\n}\nreturn", NULL},
+    {"role {name=\"m\", warps=4} {\nyield\n}\nreturn", "roles belong to sir"},
+    {"%6 = buffer : buf<f32>[2,8]\n%7 = channel %6 {depth=3} : chan\nreturn",
+     "payload 0 is not a buffer with one stage per slot"},
+    {"%6 = buffer : buf<f32>[3,8]\n%7 = channel %6 {depth=3} : chan\nacquire %7\n"
+     "%8 = read %7 {field=0} : f32[8]\nreturn",
+     NULL},
+    {"%6 = buffer : buf<f32>[3,8]\n%7 = channel %6 {depth=3} : chan\n"
+     "%8 = read %7 {field=0} : f32[4]\nreturn",
+     "the result is not the field's tile"},
+    {"wait %1 {pending=0}\nreturn", "needs a channel"},
+};
+
+static void rules_are_checked(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    ir_fixture f;
+    fixture_init(&f);
+    ir_func *func = read_body(&f, rows[i].body);
+    int failures = ir_verify(func, &f.buf);
+    if (!rows[i].reason && failures)
+      fail_msg("row %zu: %s", i, f.buf.data);
+    if (rows[i].reason && (!failures || !strstr(f.buf.data, rows[i].reason)))
+      fail_msg("row %zu: '%s' not in: %s", i, rows[i].reason, failures ? f.buf.data : "(accepted)");
+    fixture_free(&f);
+  }
+}
+
+static void failures_stand_beside_the_operation(void **state) {
+  (void)state;
+  ir_fixture f;
+  fixture_init(&f);
+  ir_func *func = read_body(&f, "%6 = neg %1 : i32\n%7 = add %6, %2 : i32\n%8 = exp2 %6 : i32\n"
+                                "return");
+  assert_int_equal(ir_verify(func, &f.buf), 2);
+  assert_string_equal(f.buf.data, "operand 1 and result differ in type: %7 = add %6, %2 : i32\n"
+                                  "works on floats: %8 = exp2 %6 : i32\n");
+  fixture_free(&f);
+}
+
+static void structure_is_checked(void **state) {
+  (void)state;
+  ir_fixture f;
+  fixture_init(&f);
+  ir_func *func = read_body(&f, "%6 = neg %1 : i32\n%7 = neg %6 : i32\nreturn");
+  ir_op *first = func->body->first, *second = first->next;
+  second->res[0] = first->res[0];
+  assert_int_equal(ir_verify(func, &f.buf), 2);
+  assert_non_null(strstr(f.buf.data, "value defined twice"));
+  assert_non_null(strstr(f.buf.data, "result 0 names another definition"));
+  second->args[0].id = 9999;
+  assert_true(ir_verify(func, &f.buf) > 2);
+  assert_non_null(strstr(f.buf.data, "%?9999"));
+  fixture_free(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rules_are_checked),
+      cmocka_unit_test(failures_stand_beside_the_operation),
+      cmocka_unit_test(structure_is_checked),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
