@@ -255,27 +255,50 @@ ast_type *fe_make_type(fe_parser *ps, tl_span span, ast_type_kind kind, tl_dtype
   return type;
 }
 
+// `float *x` is one mistake: the last '*' reports it.
+static bool star_follows(const fe_parser *ps, tl_span span) {
+  uint32_t at = span.hi;
+  while (at < ps->len && (ps->text[at] == ' ' || ps->text[at] == '\t'))
+    at++;
+  return at < ps->len && ps->text[at] == '*';
+}
+
 // `float` and its like: reported, and read as the type that is meant. NULL: not a C type.
 ast_type *fe_make_c_type(fe_parser *ps, tl_span span, const char *name) {
   const char *meant = fe_c_type(name);
   if (!meant)
     return NULL;
-  tl_diag *diag = tl_report(ps->diags, span, DIAG_E0004, name, meant);
-  tl_fixit(ps->diags, diag, span, meant);
+  if (!star_follows(ps, span)) {
+    tl_diag *diag = tl_report(ps->diags, span, DIAG_E0004, name, meant);
+    tl_fixit(ps->diags, diag, span, meant);
+  }
   return fe_make_type(ps, span, AST_TYPE_DTYPE, tl_dtype_by_name(meant), NULL, NULL);
 }
 
+static const char *type_text(fe_parser *ps, const ast_type *type) {
+  if (type->kind == AST_TYPE_DTYPE)
+    return tl_dtype_name(type->dtype);
+  if (type->kind == AST_TYPE_NAME)
+    return type->name;
+  const char *head = "", *tail = "";
+  for (; type->kind == AST_TYPE_PTR; type = type->target) {
+    head = tl_sprintf(ps->arena, "ptr[%s", head);
+    tail = tl_sprintf(ps->arena, "%s]", tail);
+  }
+  return tl_sprintf(ps->arena, "%s%s%s", head, type_text(ps, type), tail);
+}
+
 ast_type *fe_make_c_pointer(fe_parser *ps, tl_span span, ast_type *target) {
-  const char *element = target->kind == AST_TYPE_DTYPE  ? tl_dtype_name(target->dtype)
-                        : target->kind == AST_TYPE_NAME ? target->name
-                                                        : spelling_at(ps, target->span);
-  const char *meant = tl_sprintf(ps->arena, "ptr[%s]", element);
+  ast_type *type = fe_make_type(ps, span, AST_TYPE_PTR, TL_NODTYPE, NULL, target);
+  if (star_follows(ps, span))
+    return type;
+  const char *meant = type_text(ps, type), *element = type_text(ps, target);
   tl_diag *diag = tl_report(ps->diags, span, DIAG_E0004, spelling_at(ps, span), meant);
   tl_help(ps->diags, diag,
           "a tensor is declared with its shape, '%s A[M, N]'; a raw pointer is '%s'", element,
           meant);
   tl_fixit(ps->diags, diag, span, meant);
-  return fe_make_type(ps, span, AST_TYPE_PTR, TL_NODTYPE, NULL, target);
+  return type;
 }
 
 // --- statements ---------------------------------------------------------------------------------

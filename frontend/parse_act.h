@@ -21,6 +21,7 @@ typedef struct fe_token {
   tl_span span;
   bool first_on_line;
   bool synthetic; // made by recovery: no text
+  bool broken;    // it, or what stood before it, was refused by the lexer
   union {
     const char *text; // IDENT and reserved words
     tl_dtype dtype;   // TYPENAME
@@ -49,6 +50,7 @@ typedef struct fe_parser {
   void *scanner;
   uint32_t at; // offset of the next token
   bool line_start;
+  bool lexer_error; // the next token follows a stray character
   // token stream
   fe_token history[FE_HISTORY]; // [0] is the latest token given to the parser
   TL_VEC(fe_open) open;         // brackets around history[0]; it is not in there itself

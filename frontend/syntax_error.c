@@ -108,6 +108,9 @@ static bool slip_typed_let(const slip *s) {
   return true;
 }
 
+// Already reported by the lexer: a string that swallowed the rest of its line, a stray character.
+static bool slip_of_lexer(const slip *s) { return s->found->broken || s->before->broken; }
+
 // --- C's operators ------------------------------------------------------------------------------
 static bool slip_increment(const slip *s) {
   if (s->found->kind != FE_INCR && s->found->kind != FE_DECR)
@@ -281,6 +284,8 @@ static bool slip_semicolon(const slip *s) {
   const fe_open *top = innermost(s->ps);
   if (!s->expected[FE_SEMI] || !ends_statement(s) || (top && top->kind != FE_LBRACE))
     return false;
+  if (s->expected[FE_LET])
+    return false; // a new statement: ';' would be an empty one
   tl_span place = end_of(s->before->span);
   tl_diag *diag = tl_report(s->ps->diags, place, DIAG_E0002);
   tl_fixit(s->ps->diags, diag, place, ";");
@@ -340,6 +345,8 @@ static bool slip_reserved_word(const slip *s) {
   bool word = fe_tok_is_word(kind) || kind == FE_TYPENAME;
   if (!word || s->found->first_on_line || !s->expected[FE_IDENT])
     return false;
+  if (kind == FE_CONST && s->expected[FE_PTR])
+    return false; // a qualifier, not a name
   bool statement = groups[kind] == GROUP_STMT && kind != FE_CHANNEL && kind != FE_PUT &&
                    kind != FE_GET && kind != FE_ROLES;
   if (s->expected[FE_INTLIT] && (statement || groups[kind] == GROUP_ITEM || kind == FE_ELSE ||
@@ -406,6 +413,8 @@ static void collapse(expectation *e) {
     say(e, "an operator");
     drop_group(e, GROUP_OP);
     DROP(e, FE_LPAREN, FE_LBRACKET, FE_STRLIT);
+    if (e->tokens[FE_RPAREN])
+      DROP(e, FE_ASSIGN); // of a named argument
   }
   if (e->tokens[FE_MUL])
     DROP(e, FE_MUL); // C pointer: read only to refuse it
@@ -441,16 +450,20 @@ static void report_plain(const slip *s) {
     tl_help(s->ps->diags, diag, "comparison is '=='; assignment is a statement of its own");
   if ((kind == FE_AND || kind == FE_MUL) && s->expected[FE_INTLIT])
     tl_help(s->ps->diags, diag, "there is no address-of or dereference; use load and store");
+  if (kind == FE_CONST && s->expected[FE_PTR])
+    tl_help(s->ps->diags, diag, "types have no 'const': an 'in' parameter is read-only");
   if (kind == FE_COLON && s->expected[FE_PLUSCOLON])
     tl_help(s->ps->diags, diag, "a tile is 'start +: length'");
 }
 
 void fe_syntax_error(fe_parser *ps, const bool *expected) {
+  if (ps->stopped)
+    return; // the end of file it found was not the file's
   slip s = {ps, expected, &ps->history[0], &ps->history[1]};
   static bool (*const slips[])(const slip *) = {
-      slip_increment,      slip_arrow,         slip_strict_equal, slip_c_for,
-      slip_angle_generics, slip_c_type,        slip_typed_let,    slip_brace_close,
-      slip_semicolon,      slip_bracket_close, slip_body_braces,  slip_reserved_word,
+      slip_of_lexer,       slip_increment,   slip_arrow,         slip_strict_equal, slip_c_for,
+      slip_angle_generics, slip_c_type,      slip_typed_let,     slip_brace_close,  slip_semicolon,
+      slip_bracket_close,  slip_body_braces, slip_reserved_word,
   };
   size_t i = 0, count = sizeof slips / sizeof *slips;
   while (i < count && !slips[i](&s))

@@ -56,7 +56,7 @@ static fe_token synthetic(fe_tok kind, tl_span at) {
 
 static bool brace_open_above(const fe_parser *ps, uint32_t level) {
   for (uint32_t i = level; i < ps->open.len; i++)
-    if (ps->open.data[i].kind == FE_LBRACE)
+    if (ps->open.data[i].kind == FE_LBRACE && !ps->open.data[i].values)
       return true;
   return false;
 }
@@ -168,20 +168,37 @@ static bool continues_after_block(fe_tok kind) {
          kind == FE_RBRACKET || kind == FE_LBRACE;
 }
 
+// Reads behind the ';' or '}' that seems to end the broken statement: an else belongs to it still.
+static bool ends_there(fe_parser *ps, bool after_block, fe_token *token) {
+  fe_token next = read_token(ps);
+  bool goes_on = after_block ? continues_after_block(next.kind) : next.kind == FE_ELSE;
+  if (goes_on) {
+    *token = next;
+    return false;
+  }
+  tl_push(ps->arena, &ps->queue, next);
+  return true;
+}
+
 static fe_token find_resync(fe_parser *ps) {
   uint32_t level;
   sync_mode mode = find_mode(ps, &level);
   fe_token token = ps->history[0];
   fe_tok previous = ps->history[1].kind;
-  while (token.kind != FE_EOF && !stop_at(ps, mode, level, &token)) {
+  while (token.kind != FE_EOF) {
+    if (stop_at(ps, mode, level, &token)) {
+      if (mode != SYNC_STMT || token.kind != FE_SEMI || ends_there(ps, false, &token))
+        break;
+      continue;
+    }
     bool was_inside = brace_open_above(ps, level);
     track(ps, &token, previous, level);
     previous = token.kind;
-    token = read_token(ps);
-    if (mode == SYNC_STMT && was_inside && !brace_open_above(ps, level) &&
-        !continues_after_block(token.kind) && token.kind != FE_EOF) {
-      tl_push(ps->arena, &ps->queue, token);
-      break;
+    if (mode == SYNC_STMT && was_inside && !brace_open_above(ps, level)) {
+      if (ends_there(ps, true, &token))
+        break;
+    } else {
+      token = read_token(ps);
     }
   }
   if (token.kind == FE_EOF)

@@ -411,8 +411,8 @@ subs : sub { $$ = ADD(EMPTY, $1); }
      ;
 sub : expr { $$ = (ast_sub){@$, AST_SUB_EXPR, .value = $1}; }
     | expr "+:" expr { $$ = (ast_sub){@$, AST_SUB_TILE, .value = $1, .length = $3}; }
-    | ":" { $$ = (ast_sub){@$, AST_SUB_FULL}; }
-    | NONE { $$ = (ast_sub){@$, AST_SUB_NONE}; }
+    | ":" { $$ = (ast_sub){.span = @$, .kind = AST_SUB_FULL}; }
+    | NONE { $$ = (ast_sub){.span = @$, .kind = AST_SUB_NONE}; }
     | TYPENAME { $$ = (ast_sub){@$, AST_SUB_DTYPE, .dtype = $1}; }
     ;
 args_opt : %empty { $$ = EMPTY; }
