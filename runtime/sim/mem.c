@@ -355,6 +355,11 @@ static bool check_alignment(sim_mem_view *view, const uint64_t addr[SIM_LANES], 
   return fault(view, SIM_MISALIGNED, lane, addr[lane], what, bytes, why);
 }
 
+bool sim_mem_check_alignment(sim_mem_view *view, const uint64_t addr[SIM_LANES], uint32_t mask,
+                             uint32_t bytes, bool is_store) {
+  return check_alignment(view, addr, mask, bytes, is_store ? V_STORE : V_LOAD);
+}
+
 // --- init bits
 // -------------------------------------------------------------------------------------
 static inline uint32_t init_word(const sim_region *region, uint64_t offset) {
@@ -754,40 +759,4 @@ bool sim_mem_copy_land(sim_mem_view *view, const uint64_t dst[SIM_LANES],
     }
   }
   return true;
-}
-
-// --- bank conflicts
-// -------------------------------------------------------------------------------- Lanes of one
-// pass are served together when no bank has two different words among them.
-static uint32_t pass_wavefronts(const uint64_t addr[SIM_LANES], uint32_t lanes, uint32_t words) {
-  uint64_t word_of[32][32]; // words a bank already has
-  uint32_t count[32] = {0}, most = 0;
-  for (uint32_t m = lanes; m; m &= m - 1) {
-    uint64_t first = addr[__builtin_ctz(m)] >> 2;
-    for (uint32_t w = 0; w < words; w++) {
-      uint32_t bank = (uint32_t)(first + w) & 31, i = 0;
-      while (i < count[bank] && word_of[bank][i] != first + w)
-        i++;
-      if (i == count[bank] && i < 32)
-        word_of[bank][count[bank]++] = first + w;
-      if (count[bank] > most)
-        most = count[bank];
-    }
-  }
-  return most;
-}
-
-uint32_t sim_bank_conflicts(const uint64_t addr[SIM_LANES], uint32_t mask, uint32_t bytes) {
-  uint32_t words = bytes < 4 ? 1 : bytes / 4, extra = 0;
-  uint32_t lanes_per_pass = words > 4 ? 4 : 32 / words;
-  for (uint32_t first = 0; first < 32; first += lanes_per_pass) {
-    uint32_t lanes = lanes_per_pass == 32 ? mask : mask >> first << first;
-    if (first + lanes_per_pass < 32)
-      lanes &= (UINT32_C(1) << (first + lanes_per_pass)) - 1;
-    if (!lanes)
-      continue;
-    uint32_t fronts = pass_wavefronts(addr, lanes, words);
-    extra += fronts ? fronts - 1 : 0;
-  }
-  return extra;
 }

@@ -169,6 +169,11 @@ bool sim_mem_atomic(sim_mem_view *view, sim_space space, const uint64_t addr[SIM
                     uint32_t mask, sim_access access, uint8_t *out_host[SIM_LANES],
                     uint32_t *out_shared);
 
+// Reports SIM_MISALIGNED unless every address of the mask is a multiple of `bytes` (a power of
+// two). Loads and stores check their own; this is for forms with stricter rules.
+bool sim_mem_check_alignment(sim_mem_view *view, const uint64_t addr[SIM_LANES], uint32_t mask,
+                             uint32_t bytes, bool is_store);
+
 // cp.async in two halves. issue: checks addresses, alignment and races (as the warp's async agent).
 // land: copies the bytes when the scheduler lets the copy happen; init bits travel with the bytes,
 // so copying never-written bytes is only a fault when they are read. src_bytes[lane] (NULL: all of

@@ -50,7 +50,7 @@ typedef enum sim_mma_bitop { SIM_MMA_NO_BITOP, SIM_MMA_XOR_POPC, SIM_MMA_AND_POP
 // What the instruction text says.
 typedef struct sim_mma_form {
   sim_mma_kind kind;
-  uint8_t m, n, k;
+  uint16_t m, n, k;
   sim_mma_type a, b, c, d; // c and d: accumulator types as spelled (they must agree)
   uint8_t scale_vec;       // 0: not written; 1, 2, 4 for 1X, 2X, 4X (the default is filled in)
   sim_mma_type scale;      // block-scaled kinds: SIM_MMA_UE8M0 or SIM_MMA_UE4M3
@@ -74,7 +74,7 @@ typedef struct sim_mma_desc {
   uint8_t a_regs, b_regs, c_regs; // 32-bit planes per operand; D has c_regs (f64: low, high plane)
   uint8_t path;                   // sim_mma_path
   uint8_t frac_bits;              // F of the fused step
-  uint8_t step;                   // k elements per fused step or fixed-point sum
+  uint16_t step;                  // k elements per fused step or fixed-point sum
   uint8_t elem_bits;              // container of one A or B element in its register
   uint8_t scale_blocks;           // scales per row: 0, 1, 2, 4
   sim_mma_form form;

@@ -1,0 +1,387 @@
+// mma.sync: resolving forms, and the fast arithmetic.
+//
+// The fast fused step works on floats that are exact. An operand element becomes a float and the
+// exponent its type gives it. A product of two significands has at most 22 bits, so the float
+// product is exact; times 2^(F - M) it is still exact, and the conversion to an integer cuts it
+// toward zero: that is the model's term. M is the largest sum of exponents, found beforehand in
+// 16-bit integers. Sixteen terms below 2^27 fit an int32. What does not fit (specials, the ends of
+// the f32 range) goes to the plain model. Work is laid out with the 16 rows of D in vector lanes.
+#include "runtime/sim/mma.h"
+#include "runtime/sim/mma_tile.h"
+#include "lang/base/assert.h"
+#include <string.h>
+
+// --- forms ---------------------------------------------------------------------------------------
+typedef struct mma_row {
+  uint8_t kind, path, frac_bits, scale_vec, scale, archs;
+  uint16_t m, k, step;
+  uint32_t a, b, acc;
+} mma_row;
+
+static const mma_row rows[] = {
+#define SIM_MMA_ROW(KIND, M, K, A, B, ACC, ARCHS, PATH, F, STEP, VEC, SCALE)                       \
+  {SIM_MMA_##KIND, SIM_PATH_##PATH, F, VEC, SIM_MMA_##SCALE, ARCHS, M, K, STEP, A, B, ACC},
+#include "runtime/sim/mma_params.def"
+};
+
+static bool row_matches(const mma_row *row, sim_arch arch, const sim_mma_form *f) {
+  uint32_t one = 1;
+  return row->kind == f->kind && row->m == f->m && f->n == 8 && row->k == f->k &&
+         (row->a & one << f->a) && (row->b & one << f->b) && (row->acc & one << f->d) &&
+         (row->archs & one << arch);
+}
+
+static int container_bits(const sim_mma_form *f) {
+  switch (f->a) {
+  case SIM_MMA_F64:
+    return 64;
+  case SIM_MMA_TF32:
+    return 32;
+  case SIM_MMA_F16:
+  case SIM_MMA_BF16:
+    return 16;
+  case SIM_MMA_S4:
+  case SIM_MMA_U4:
+    return 4;
+  case SIM_MMA_B1:
+    return 1;
+  default:
+    return f->kind == SIM_MMA_MXF4 || f->kind == SIM_MMA_MXF4NVF4 ? 4 : 8;
+  }
+}
+
+bool sim_mma_describe(sim_arch arch, const sim_mma_form *form, sim_mma_desc *out) {
+  const mma_row *row = NULL;
+  if (form->c != form->d)
+    return false;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows && !row; i++) {
+    if (!row_matches(&rows[i], arch, form))
+      continue;
+    bool by_default = !form->scale_vec && form->kind != SIM_MMA_MXF4NVF4;
+    if (rows[i].scale_vec && form->scale != (sim_mma_type)rows[i].scale)
+      continue;
+    if (form->scale_vec == rows[i].scale_vec || (rows[i].scale_vec && by_default))
+      row = &rows[i];
+  }
+  if (!row)
+    return false;
+  bool integer = row->path == SIM_PATH_INTEGER;
+  if ((form->satfinite && !integer) || (form->round && row->path != SIM_PATH_DOUBLE))
+    return false;
+  if ((row->path == SIM_PATH_BITS) != (form->bitop != SIM_MMA_NO_BITOP))
+    return false;
+  *out = (sim_mma_desc){.path = row->path,
+                        .frac_bits = row->frac_bits,
+                        .step = row->step,
+                        .elem_bits = (uint8_t)container_bits(form),
+                        .scale_blocks = row->scale_vec,
+                        .form = *form};
+  out->form.scale_vec = row->scale_vec;
+  // Lane-words: rows x depth bits over 32 lanes of 32 bits.
+  out->a_regs = (uint8_t)(form->m * form->k * out->elem_bits / 1024);
+  out->b_regs = (uint8_t)(8 * form->k * out->elem_bits / 1024);
+  int acc_bits = form->d == SIM_MMA_F16 ? 16 : form->d == SIM_MMA_F64 ? 64 : 32;
+  out->c_regs = (uint8_t)(form->m * 8 * acc_bits / 1024);
+  return true;
+}
+
+bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *s) {
+  int step = desc->scale_blocks; // 1X: any byte, 2X: 0 or 2, 4X: 0
+  bool bytes = s->byte_a < 4 && s->byte_b < 4 && s->byte_a % step == 0 && s->byte_b % step == 0;
+  return bytes && s->thread_a < 2 && s->thread_b < 4;
+}
+
+// --- fragments to words
+// ---------------------------------------------------------------------------- Register words by
+// position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
+static void spread_a(const sim_mma_desc *desc, const uint32_t *const a[], uint32_t aw[][16]) {
+  for (int r = 0; r < desc->a_regs; r++)
+    for (int g = 0; g < 8; g++)
+      for (int q = 0; q < 4; q++)
+        aw[q + 4 * (r >> 1)][g + 8 * (r & 1)] = a[r][4 * g + q];
+}
+
+static void spread_b(const sim_mma_desc *desc, const uint32_t *const b[], uint32_t bw[][8]) {
+  for (int r = 0; r < desc->b_regs; r++)
+    for (int g = 0; g < 8; g++)
+      for (int q = 0; q < 4; q++)
+        bw[q + 4 * r][g] = b[r][4 * g + q];
+}
+
+static void spread_c(const sim_mma_desc *desc, const uint32_t *const c[], uint32_t cm[8][16]) {
+  if (desc->form.d == SIM_MMA_F16) {
+    for (int h = 0; h < 2; h++)
+      for (int lane = 0; lane < 32; lane++) {
+        cm[2 * (lane & 3)][8 * h + (lane >> 2)] = c[h][lane] & 0xFFFF;
+        cm[2 * (lane & 3) + 1][8 * h + (lane >> 2)] = c[h][lane] >> 16;
+      }
+    return;
+  }
+  for (int r = 0; r < 4; r++)
+    for (int g = 0; g < 8; g++)
+      for (int q = 0; q < 4; q++)
+        cm[2 * q + (r & 1)][g + 8 * (r >> 1)] = c[r][4 * g + q];
+}
+
+static void gather_d(const sim_mma_desc *desc, uint32_t cm[8][16], uint32_t *const d[]) {
+  if (desc->form.d == SIM_MMA_F16) {
+    for (int h = 0; h < 2; h++)
+      for (int lane = 0; lane < 32; lane++)
+        d[h][lane] = cm[2 * (lane & 3)][8 * h + (lane >> 2)] |
+                     cm[2 * (lane & 3) + 1][8 * h + (lane >> 2)] << 16;
+    return;
+  }
+  for (int r = 0; r < 4; r++)
+    for (int g = 0; g < 8; g++)
+      for (int q = 0; q < 4; q++)
+        d[r][4 * g + q] = cm[2 * q + (r & 1)][g + 8 * (r >> 1)];
+}
+
+// --- decoding ------------------------------------------------------------------------------------
+// How a byte container (or 16-bit element) of a type up to 16 bits becomes a float: field widths,
+// and where the value sits in its container.
+typedef struct small_format {
+  int shift, exp_bits, frac_bits, bias;
+  uint32_t special; // an element whose low exp_bits + frac_bits are at least this is NaN or inf
+} small_format;
+
+static small_format format_of(sim_mma_type type) {
+  switch (type) {
+  case SIM_MMA_F16:
+    return (small_format){0, 5, 10, 15, 0x7C00};
+  case SIM_MMA_E4M3:
+    return (small_format){0, 4, 3, 7, 0x7F};
+  case SIM_MMA_E5M2:
+    return (small_format){0, 5, 2, 15, 0x7C};
+  case SIM_MMA_E2M3:
+    return (small_format){0, 2, 3, 1, 0x100};
+  case SIM_MMA_E3M2:
+    return (small_format){0, 3, 2, 3, 0x100};
+  case SIM_MMA_E2M1:
+    return (small_format){2, 2, 1, 1, 0x100};
+  default:
+    TL_UNREACHABLE("no small format for type %d", (int)type);
+  }
+}
+
+// Elements of `count` words to floats and exponents; returns whether one is NaN or infinite.
+static inline uint32_t decode_small(small_format t, const uint32_t *words, int at, int count,
+                                    float *value, int16_t *exp, bool normalise) {
+  uint32_t special = 0;
+  for (int i = 0; i < count; i++) {
+    uint32_t x = words[i] >> (at + t.shift);
+    uint32_t low = x & ((1u << (t.exp_bits + t.frac_bits)) - 1);
+    int32_t field = (int32_t)(low >> t.frac_bits),
+            frac = (int32_t)(low & ((1u << t.frac_bits) - 1));
+    int32_t sig = frac | (field != 0) << t.frac_bits;
+    int32_t e = field + (field == 0) - t.bias;
+    uint32_t scale = (uint32_t)(e - t.frac_bits + 127) << 23;
+    uint32_t sign = (x >> (t.exp_bits + t.frac_bits) & 1) << 31;
+    float unit, v;
+    memcpy(&unit, &scale, 4);
+    v = (float)sig * unit;
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    if (normalise)
+      e = (int32_t)(bits >> 23) - 127;
+    bits |= sign;
+    memcpy(&value[i], &bits, 4);
+    exp[i] = (int16_t)(sig ? e : SIM_STEP_ZERO);
+    special |= low >= t.special;
+  }
+  return special;
+}
+
+// bf16 (shifted up) and tf32 are f32 with fewer bits.
+static inline uint32_t decode_f32(const uint32_t *words, int at, uint32_t keep, int count,
+                                  float *value, int16_t *exp) {
+  uint32_t special = 0;
+  for (int i = 0; i < count; i++) {
+    uint32_t bits = words[i] << at & keep, field = bits >> 23 & 255;
+    memcpy(&value[i], &bits, 4);
+    int32_t e = (int32_t)field + (field == 0) - 127;
+    exp[i] = (int16_t)((bits << 1) ? e : SIM_STEP_ZERO);
+    special |= field == 255;
+  }
+  return special;
+}
+
+// Row-like vectors of `count` (16 rows of A or 8 columns of B): word w holds elements of k. k_of
+// maps an element's k to its place in the step.
+static inline uint32_t decode_words(sim_mma_type type, int elem_bits, const uint32_t *words, int at,
+                                    int count, float *value, int16_t *exp, bool normalise) {
+  if (type == SIM_MMA_BF16)
+    return decode_f32(words, 16 - at, 0xFFFF0000u, count, value, exp);
+  if (type == SIM_MMA_TF32)
+    return decode_f32(words, 0, 0xFFFFE000u, count, value, exp);
+  (void)elem_bits;
+  return decode_small(format_of(type), words, at, count, value, exp, normalise);
+}
+
+typedef struct operands {
+  sim_step_a a[2];
+  sim_step_b b[2];
+} operands;
+
+// Decodes both operands. split: elements with (k & 2) != 0 go to the second step (fp8 as f16), and
+// exponents are those of normal f16 numbers.
+SIM_CLONES static uint32_t decode_operands(const sim_mma_desc *desc, const uint32_t *const a[],
+                                           const uint32_t *const b[], bool split, operands *out) {
+  uint32_t aw[16][16], bw[16][8], special = 0;
+  int per = 32 / desc->elem_bits;
+  spread_a(desc, a, aw);
+  spread_b(desc, b, bw);
+  // The e5m2 subnormals of the emulation are f16 subnormals too; only e4m3 gets new exponents.
+  bool new_a = split && desc->form.a == SIM_MMA_E4M3, new_b = split && desc->form.b == SIM_MMA_E4M3;
+  for (int k = 0; k < desc->form.k; k++) {
+    int word = k / per, at = k % per * desc->elem_bits, half = split ? k >> 1 & 1 : 0;
+    int to = split ? (k >> 2) * 2 + (k & 1) : k;
+    special |= decode_words(desc->form.a, desc->elem_bits, aw[word], at, 16, out->a[half].value[to],
+                            out->a[half].exp[to], new_a);
+    special |= decode_words(desc->form.b, desc->elem_bits, bw[word], at, 8, out->b[half].value[to],
+                            out->b[half].exp[to], new_b);
+  }
+  return special;
+}
+
+// --- paths ---------------------------------------------------------------------------------------
+static bool fast_fused(const sim_mma_desc *desc, const uint32_t *const a[],
+                       const uint32_t *const b[], uint32_t cm[8][16]) {
+  operands ops;
+  if (decode_operands(desc, a, b, false, &ops))
+    return false;
+  sim_step_out out = desc->form.d == SIM_MMA_F16 ? SIM_OUT_F16 : SIM_OUT_F32;
+  return sim_step_tile(&ops.a[0], &ops.b[0], desc->form.k, desc->frac_bits, out, cm, cm);
+}
+
+static bool fast_fp8(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
+                     uint32_t cm[8][16]) {
+  if (desc->form.d == SIM_MMA_F16)
+    return false;
+  operands ops;
+  uint32_t t[8][16] = {{0}};
+  if (decode_operands(desc, a, b, true, &ops))
+    return false;
+  for (int half = 0; half < 2; half++)
+    if (!sim_step_tile(&ops.a[half], &ops.b[half], desc->form.k / 2, desc->frac_bits, SIM_OUT_F32,
+                       t, t))
+      return false;
+  for (int col = 0; col < 8; col++)
+    for (int row = 0; row < 16; row++) {
+      float x, y, sum;
+      memcpy(&x, &cm[col][row], 4);
+      memcpy(&y, &t[col][row], 4);
+      sum = x + y;
+      memcpy(&cm[col][row], &sum, 4);
+      if (sum != sum)
+        cm[col][row] = 0x7FFFFFFF;
+    }
+  return true;
+}
+
+// Scale exponents of all rows and columns; false when one is NaN.
+static bool scale_exponents(const sim_mma_scales *s, int16_t row_exp[16], int16_t col_exp[8]) {
+  bool nan = false;
+  for (int i = 0; i < 16; i++) {
+    uint32_t byte = s->a[4 * (i & 7) + 2 * s->thread_a + i / 8] >> 8 * s->byte_a & 0xFF;
+    row_exp[i] = (int16_t)((int)byte - 127);
+    nan |= byte == 0xFF;
+  }
+  for (int i = 0; i < 8; i++) {
+    uint32_t byte = s->b[4 * i + s->thread_b] >> 8 * s->byte_b & 0xFF;
+    col_exp[i] = (int16_t)((int)byte - 127);
+    nan |= byte == 0xFF;
+  }
+  return !nan;
+}
+
+static float power_of_two(int exp) {
+  uint32_t bits = (uint32_t)(exp + 127) << 23;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+static bool fast_mx8(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
+                     const sim_mma_scales *s, uint32_t cm[8][16]) {
+  operands ops;
+  int16_t row_exp[16], col_exp[8];
+  float row_scale[16], col_scale[8];
+  if (!scale_exponents(s, row_exp, col_exp) || decode_operands(desc, a, b, false, &ops))
+    return false;
+  for (int i = 0; i < 16; i++) { // elements reach 2^16 and down to 2^-16
+    if (row_exp[i] < -100 || row_exp[i] > 100)
+      return false;
+    row_scale[i] = power_of_two(row_exp[i]);
+  }
+  for (int i = 0; i < 8; i++) {
+    if (col_exp[i] < -100 || col_exp[i] > 100)
+      return false;
+    col_scale[i] = power_of_two(col_exp[i]);
+  }
+  for (int k = 0; k < desc->form.k; k++) {
+    for (int i = 0; i < 16; i++) {
+      ops.a[0].value[k][i] *= row_scale[i];
+      ops.a[0].exp[k][i] = (int16_t)(ops.a[0].exp[k][i] + row_exp[i]);
+    }
+    for (int i = 0; i < 8; i++) {
+      ops.b[0].value[k][i] *= col_scale[i];
+      ops.b[0].exp[k][i] = (int16_t)(ops.b[0].exp[k][i] + col_exp[i]);
+    }
+  }
+  return sim_step_tile(&ops.a[0], &ops.b[0], desc->form.k, desc->frac_bits, SIM_OUT_F32, cm, cm);
+}
+
+// s8, u8: bytes of every word against bytes.
+SIM_CLONES static bool fast_int8(const sim_mma_desc *desc, const uint32_t *const a[],
+                                 const uint32_t *const b[], uint32_t cm[8][16]) {
+  if (desc->elem_bits != 8 || desc->form.m != 16 || desc->form.satfinite)
+    return false;
+  uint32_t aw[16][16], bw[16][8];
+  int sign_a = desc->form.a == SIM_MMA_S8 ? 0x80 : 0,
+      sign_b = desc->form.b == SIM_MMA_S8 ? 0x80 : 0;
+  spread_a(desc, a, aw);
+  spread_b(desc, b, bw);
+  for (int word = 0; word < desc->form.k / 4; word++)
+    for (int byte = 0; byte < 4; byte++) {
+      int32_t x[16];
+      for (int i = 0; i < 16; i++)
+        x[i] = (int32_t)((aw[word][i] >> 8 * byte & 0xFF) ^ (uint32_t)sign_a) - sign_a;
+      for (int col = 0; col < 8; col++) {
+        int32_t y = (int32_t)((bw[word][col] >> 8 * byte & 0xFF) ^ (uint32_t)sign_b) - sign_b;
+        for (int i = 0; i < 16; i++)
+          cm[col][i] += (uint32_t)(x[i] * y);
+      }
+    }
+  return true;
+}
+
+void sim_mma(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
+             const uint32_t *const c[], uint32_t *const d[], const sim_mma_scales *scales) {
+  uint32_t cm[8][16];
+  bool done = false, tile = desc->form.m == 16 && desc->path != SIM_PATH_DOUBLE;
+  TL_ASSERT(!desc->scale_blocks || (scales && sim_mma_selectors_ok(desc, scales)),
+            "mma block scale without valid selectors");
+  if (tile)
+    spread_c(desc, c, cm);
+  switch (desc->path) {
+  case SIM_PATH_FUSED:
+    done = fast_fused(desc, a, b, cm);
+    break;
+  case SIM_PATH_FP8_AS_F16:
+    done = fast_fp8(desc, a, b, cm);
+    break;
+  case SIM_PATH_MX8:
+    done = fast_mx8(desc, a, b, scales, cm);
+    break;
+  case SIM_PATH_INTEGER:
+    done = fast_int8(desc, a, b, cm);
+    break;
+  default:
+    break;
+  }
+  if (done)
+    gather_d(desc, cm, d);
+  else
+    sim_mma_reference(desc, a, b, c, d, scales);
+}
