@@ -440,5 +440,5 @@ const char *ast_op_text(ast_op op); // "+"; "" for AST_OP_NONE
 int ast_op_precedence(ast_op op);   // 1 ... 11
 // Prints as source text that parses back to the same tree; comments are not kept.
 void ast_print(tl_buf *out, const ast_module *module);
-void ast_print_expr(tl_buf *out, const ast_expr *expr); // one line, for messages and metadata
+void ast_print_expr(tl_buf *out, const ast_expr *expr); // one line unless it holds a fn
 #endif

@@ -418,6 +418,9 @@ static void odd_files(void **state) {
   parse_text(&r, "const i32 X\0 = 1;", 17); // a NUL is a stray character, not the end
   assert_int_equal(r.diags.error_count, 1);
   tl_arena_free(&r.arena);
+  parse_text(&r, "fn f() { x = \"a\0b\"; }", 22); // nor part of a string
+  assert_true(r.diags.error_count > 0);
+  tl_arena_free(&r.arena);
   parse(&r, "\xef\xbb\xbf"
             "const i32 X = 1;\r\n"); // byte-order mark, CR LF
   assert_int_equal(r.diags.error_count, 0);
