@@ -1,5 +1,6 @@
 // Modules, functions, attributes and the builder.
 #include "ir/ir.h"
+#include "ir/fold.h"
 #include "lang/base/fp.h"
 
 static const ir_code_info infos[] = {
@@ -164,22 +165,11 @@ ir_val ir_build1(ir_builder *b, ir_code code, const ty_type *type, uint32_t narg
   return ir_build(b, code, nargs, args, 1, &type)->res[0];
 }
 
-// Two's complement of the type's width: sign-extended, or zero-extended for unsigned types and i1.
-static int64_t wrap_int(tl_dtype dtype, int64_t value) {
-  int bits = tl_dtype_bits(dtype);
-  if (bits == 64)
-    return value;
-  uint64_t low = (uint64_t)value & (((uint64_t)1 << bits) - 1);
-  if (bits > 1 && tl_is_signed(dtype) && low >> (bits - 1))
-    low |= ~(uint64_t)0 << bits;
-  return (int64_t)low;
-}
-
 ir_val ir_const_int(ir_builder *b, tl_dtype dtype, int64_t value) {
   if (tl_is_float(dtype))
     return ir_const_float(b, dtype, (double)value);
   ir_val val = ir_build1(b, IR_CONST, ty_scalar(&b->func->module->types, dtype), 0, NULL);
-  ir_set_int(b->func, ir_def(b->func, val), "value", wrap_int(dtype, value));
+  ir_set_int(b->func, ir_def(b->func, val), "value", ir_wrap_int(dtype, value));
   return val;
 }
 
