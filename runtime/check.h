@@ -1,0 +1,44 @@
+// Comparing a result with its reference, element by element, in the output's own type.
+//
+// Equal means: the same value, or both NaN. Otherwise an element may differ by one ulp of the
+// output type, since the order of a sum is free; or by less than `floor`, the rounding that sums of
+// terms as large as the largest output leave behind: 2^-18 of that, about what f32 accumulation in
+// another order gives, and what makes an output near zero (where terms cancel) many ulps wrong.
+#ifndef RUNTIME_CHECK_H
+#define RUNTIME_CHECK_H
+#include "lang/dtype.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CHECK_MAX_RANK = 8 };
+
+typedef struct check_array { // host memory
+  tl_dtype dtype;
+  int ndim;
+  const int64_t *shape, *stride; // elements
+  const void *data;
+} check_array;
+
+typedef struct check_result {
+  bool passed;
+  int64_t elements, differing, over_one_ulp, bad; // bad: neither within an ulp nor under the floor
+  double calc_diff;                               // 1 - 2 sum(xy) / sum(x^2 + y^2)
+  double max_ulp; // INFINITY where NaN or infinity stand against a number
+  double floor;
+  double worst_error;            // absolute, at `worst`
+  int64_t worst[CHECK_MAX_RANK]; // the element that fails most, else differs most
+} check_result;
+
+#define CHECK_CALC_DIFF 1e-5
+
+// Both arrays have the same type and shape.
+void check_compare(const check_array *got, const check_array *want, check_result *out);
+// One line; after a failure also the worst element's neighbourhood, 4x4 of both.
+void check_print(FILE *out, const char *name, const check_array *got, const check_array *want,
+                 const check_result *result);
+// Bits of element `at` (0 .. shape product - 1, row-major), and where it lies.
+uint64_t check_element_bits(const check_array *array, const int64_t *at);
+double check_element(const check_array *array, const int64_t *at);
+#endif
