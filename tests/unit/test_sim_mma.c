@@ -54,7 +54,7 @@ static layout layout_of(sim_mma_type type) {
   }
 }
 
-typedef enum style { UNIFORM, NARROW, SPARSE, EDGES, SPECIALS, STYLES } style;
+typedef enum style { UNIFORM, NARROW, SPARSE, EDGES, SPECIALS, TINY, HUGE_ONES, STYLES } style;
 
 static uint32_t random_element(sim_mma_type type, style how, int centre) {
   layout t = layout_of(type);
@@ -72,6 +72,11 @@ static uint32_t random_element(sim_mma_type type, style how, int centre) {
     return bits & 1u << (t.bits - 1);
   if (how == EDGES && next_random() % 2)
     return t.edges[next_random() % 8];
+  if (how == TINY || how == HUGE_ONES) { // products at the ends of f32, where types reach so far
+    int far = t.exp_bits == 8 ? 52 + (int)(next_random() % 14) : (int)top / 2 - 3;
+    uint32_t e = (uint32_t)((int)(top / 2) + centre + (how == TINY ? -far : far)) & top;
+    bits = (bits & ~(top << t.exp_shift)) | e << t.exp_shift;
+  }
   if (how == NARROW || how == SPARSE) {
     uint32_t e = (uint32_t)((int)(top / 2) + centre + (int)(next_random() % 6)) & top;
     bits = (bits & ~(top << t.exp_shift)) | e << t.exp_shift;
@@ -104,7 +109,10 @@ static void compare_form(const sim_mma_desc *desc, int rounds, long *elements) {
     fill(&b, desc->b_regs, desc->elem_bits == 64 ? 32 : desc->elem_bits, desc->form.b, how,
          -centre);
     sim_mma_type acc = desc->form.d == SIM_MMA_F64 ? SIM_MMA_F32 : desc->form.d;
-    fill(&c, desc->c_regs, acc == SIM_MMA_F16 ? 16 : 32, acc, how, round % 3);
+    if (round % 3 == 0)
+      memset(c.data, 0, sizeof c.data);
+    else
+      fill(&c, desc->c_regs, acc == SIM_MMA_F16 ? 16 : 32, acc, how, round % 3);
     for (int lane = 0; lane < 32; lane++) {
       bool wild = round % 7 == 3;
       sa.data[0][lane] = wild ? next_random() : 0x7C7D7E7F + next_random() % 8;
