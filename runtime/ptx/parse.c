@@ -334,6 +334,8 @@ static void add_body_var(parser *p, ptx_var *var, void *ctx) {
 
 // Consumes the rest of the source line or up to ';', whichever the directive uses.
 static const char *text_to(parser *p, const char *start, bool to_semicolon) {
+  if (p->error) // the reader stands at the end of the file and stays there
+    return "";
   const char *q = start;
   while (q < p->lexer.end && *q != (to_semicolon ? ';' : '\n')) {
     if (*q == '\n')
