@@ -9,4 +9,7 @@ check() {
     -include "$1" -x c /dev/null || { echo "$1: does not compile alone"; return 1; }
 }
 export -f check
-git ls-files '*.h' | xargs -P 2 -I{} bash -c 'check {}'
+find lang ir frontend codegen runtime kernels examples tests -name '*.h' | sort | xargs -P 2 -I{} bash -c 'check {}'
+status=$?
+echo "$(find lang ir frontend codegen runtime kernels examples tests -name '*.h' | wc -l) headers"
+exit $status

@@ -13,9 +13,18 @@ MACHINE = re.compile(r"(?<![\w.])(/work/|/root/|/home/\w|/tmp/team|(\.\./)+share
 SOFT_LINES, HARD_LINES, WIDTH = 900, 1200, 120
 
 
+def names():
+    """Tracked files; without git, whatever lies here outside build folders."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+        return listed.stdout.decode().split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        found = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*"))
+        return [name for name in found if not name.startswith((".git/", "build"))]
+
+
 def tracked():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    for name in listed.stdout.decode().split("\0"):
+    for name in names():
         path = ROOT / name
         if name and path.is_file():
             yield name, path
