@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ir_module *again = ir_parse(&arena, &sources, first.data, first.len, &error);
     if (again)
       ir_print(again, &second);
-    if (!again || first.len != second.len || memcmp(first.data, second.data, first.len) != 0) {
+    if (!again || first.len != second.len ||
+        (first.len && memcmp(first.data, second.data, first.len) != 0)) {
       fprintf(stderr, "not stable: %s\n%s\n---\n%s\n", error ? error : "", first.data,
               second.data ? second.data : "");
       abort();
