@@ -1,0 +1,26 @@
+// Writes the .tla: see lang/artifact.h for what it holds.
+#ifndef CODEGEN_ARTIFACT_H
+#define CODEGEN_ARTIFACT_H
+#include "codegen/compile.h"
+
+typedef struct cg_artifact cg_artifact;
+
+typedef struct cg_variant_info {
+  const char *name; // "BM128_BN128", "_u" behind it when align is 0
+  int align, rank;
+  bool is_default;
+  int ctas_per_sm, stages;
+} cg_variant_info;
+
+cg_artifact *cg_artifact_new(void);
+void cg_artifact_meta(cg_artifact *artifact, const char *key, const char *value);
+// Returns the kernel's id.
+int cg_artifact_kernel(cg_artifact *artifact, const char *name, const char *export_name,
+                       const char *source, int line);
+void cg_artifact_params(cg_artifact *artifact, int kernel, const fe_contract *contract);
+void cg_artifact_variant(cg_artifact *artifact, int kernel, const ir_func *func,
+                         const fe_contract *contract, const cg_variant_info *info,
+                         const cg_image *image);
+// The file's bytes, appended to `out`; frees the artifact.
+void cg_artifact_finish(cg_artifact *artifact, tl_buf *out);
+#endif
