@@ -257,13 +257,13 @@ static uint64_t bits_of(tl_dtype type, const ir_number *x) {
 static bool fold_bitcast(tl_dtype from, tl_dtype to, const ir_number *x, ir_number *out) {
   if (tl_dtype_bits(from) != tl_dtype_bits(to) || (tl_is_float(from) && isnan(x->f)))
     return false; // NaN payloads are not kept
-  uint64_t bits = bits_of(from, x);
+  uint64_t bits = bits_of(from, x) & (UINT64_MAX >> (64 - tl_dtype_bits(from)));
   if (!tl_is_float(to)) {
     out->i = ir_wrap_int(to, (int64_t)bits);
     return true;
   }
   out->f = tl_fp_decode(to, bits);
-  return !isnan(out->f) && bits_of(to, out) == (bits & (UINT64_MAX >> (64 - tl_dtype_bits(to))));
+  return !isnan(out->f) && bits_of(to, out) == bits;
 }
 
 bool ir_fold(const ir_op *op, tl_dtype from, tl_dtype to, const ir_number *args, ir_number *out) {
