@@ -94,14 +94,14 @@ bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *s) {
 // --- fragments to words
 // ---------------------------------------------------------------------------- Register words by
 // position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
-static void spread_a(const sim_mma_desc *desc, const uint32_t *const a[], uint32_t aw[][16]) {
+SIM_INLINE void spread_a(const sim_mma_desc *desc, const uint32_t *const a[], uint32_t aw[][16]) {
   for (int r = 0; r < desc->a_regs; r++)
     for (int g = 0; g < 8; g++)
       for (int q = 0; q < 4; q++)
         aw[q + 4 * (r >> 1)][g + 8 * (r & 1)] = a[r][4 * g + q];
 }
 
-static void spread_b(const sim_mma_desc *desc, const uint32_t *const b[], uint32_t bw[][8]) {
+SIM_INLINE void spread_b(const sim_mma_desc *desc, const uint32_t *const b[], uint32_t bw[][8]) {
   for (int r = 0; r < desc->b_regs; r++)
     for (int g = 0; g < 8; g++)
       for (int q = 0; q < 4; q++)
@@ -145,7 +145,7 @@ typedef struct small_format {
   uint32_t special; // an element whose low exp_bits + frac_bits are at least this is NaN or inf
 } small_format;
 
-static small_format format_of(sim_mma_type type) {
+SIM_INLINE small_format format_of(sim_mma_type type) {
   switch (type) {
   case SIM_MMA_F16:
     return (small_format){0, 5, 10, 15, 0x7C00};
@@ -165,8 +165,8 @@ static small_format format_of(sim_mma_type type) {
 }
 
 // Elements of `count` words to floats and exponents; returns whether one is NaN or infinite.
-static inline uint32_t decode_small(small_format t, const uint32_t *words, int at, int count,
-                                    float *value, int16_t *exp, bool normalise) {
+SIM_INLINE uint32_t decode_small(small_format t, const uint32_t *words, int at, int count,
+                                 float *value, int16_t *exp, bool normalise) {
   uint32_t special = 0;
   for (int i = 0; i < count; i++) {
     uint32_t x = words[i] >> (at + t.shift);
@@ -193,8 +193,8 @@ static inline uint32_t decode_small(small_format t, const uint32_t *words, int a
 }
 
 // bf16 (shifted up) and tf32 are f32 with fewer bits.
-static inline uint32_t decode_f32(const uint32_t *words, int at, uint32_t keep, int count,
-                                  float *value, int16_t *exp) {
+SIM_INLINE uint32_t decode_f32(const uint32_t *words, int at, uint32_t keep, int count,
+                               float *value, int16_t *exp) {
   uint32_t special = 0;
   for (int i = 0; i < count; i++) {
     uint32_t bits = words[i] << at & keep, field = bits >> 23 & 255;
@@ -208,8 +208,8 @@ static inline uint32_t decode_f32(const uint32_t *words, int at, uint32_t keep, 
 
 // Row-like vectors of `count` (16 rows of A or 8 columns of B): word w holds elements of k. k_of
 // maps an element's k to its place in the step.
-static inline uint32_t decode_words(sim_mma_type type, int elem_bits, const uint32_t *words, int at,
-                                    int count, float *value, int16_t *exp, bool normalise) {
+SIM_INLINE uint32_t decode_words(sim_mma_type type, int elem_bits, const uint32_t *words, int at,
+                                 int count, float *value, int16_t *exp, bool normalise) {
   if (type == SIM_MMA_BF16)
     return decode_f32(words, 16 - at, 0xFFFF0000u, count, value, exp);
   if (type == SIM_MMA_TF32)

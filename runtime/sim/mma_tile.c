@@ -10,8 +10,8 @@ typedef float lanes8 __attribute__((vector_size(32)));
 typedef int32_t ints8 __attribute__((vector_size(32)));
 
 // Largest exponent among the products of one column, per row.
-static inline void product_exponents(const sim_step_a *a, const sim_step_b *b, int k, int col,
-                                     int16_t max_exp[16]) {
+SIM_INLINE void product_exponents(const sim_step_a *a, const sim_step_b *b, int k, int col,
+                                  int16_t max_exp[16]) {
   int16_t most[16];
   for (int row = 0; row < 16; row++)
     most[row] = 2 * SIM_STEP_ZERO;
@@ -26,8 +26,8 @@ static inline void product_exponents(const sim_step_a *a, const sim_step_b *b, i
 }
 
 // Sum of up to 16 terms per row, each cut to an integer.
-static inline void sum_terms(const sim_step_a *a, const sim_step_b *b, int first, int count,
-                             int col, const float scale[16], int32_t sum[16]) {
+SIM_INLINE void sum_terms(const sim_step_a *a, const sim_step_b *b, int first, int count, int col,
+                          const float scale[16], int32_t sum[16]) {
   lanes8 scale0, scale1;
   ints8 sum0 = {0}, sum1 = {0};
   memcpy(&scale0, scale, 32);
@@ -71,8 +71,8 @@ static uint32_t round_f16(double value) {
 }
 
 // Accumulator exponents and values of one column; false: NaN or infinity among them.
-static inline bool decode_c(sim_step_out out, const uint32_t c[16], double value[16],
-                            int16_t exp[16]) {
+SIM_INLINE bool decode_c(sim_step_out out, const uint32_t c[16], double value[16],
+                         int16_t exp[16]) {
   uint32_t special = 0;
   for (int row = 0; row < 16; row++) {
     uint32_t bits = c[row];
@@ -98,7 +98,7 @@ static inline bool decode_c(sim_step_out out, const uint32_t c[16], double value
   return !special;
 }
 
-static inline void round_column(sim_step_out out, const double value[16], uint32_t d[16]) {
+SIM_INLINE void round_column(sim_step_out out, const double value[16], uint32_t d[16]) {
   if (out == SIM_OUT_F16) {
     for (int row = 0; row < 16; row++)
       d[row] = round_f16(value[row]);
@@ -116,7 +116,7 @@ static inline void round_column(sim_step_out out, const double value[16], uint32
   }
 }
 
-static inline double power_of_two(int exp) {
+SIM_INLINE double power_of_two(int exp) {
   uint64_t bits = (uint64_t)(exp + 1023) << 52;
   double value;
   memcpy(&value, &bits, 8);
@@ -124,8 +124,8 @@ static inline double power_of_two(int exp) {
 }
 
 // One column; false: the floats do not hold it.
-static inline bool step_column(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits,
-                               sim_step_out out, int col, const uint32_t c[16], uint32_t d[16]) {
+SIM_INLINE bool step_column(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits,
+                            sim_step_out out, int col, const uint32_t c[16], uint32_t d[16]) {
   int16_t max_exp[16], c_exp[16];
   double c_value[16], total[16];
   float scale[16];
@@ -157,7 +157,7 @@ static inline bool step_column(const sim_step_a *a, const sim_step_b *b, int k, 
 }
 
 // Exponents of all elements lie so that no product of two values overflows.
-static inline bool products_fit(const sim_step_a *a, const sim_step_b *b, int k) {
+SIM_INLINE bool products_fit(const sim_step_a *a, const sim_step_b *b, int k) {
   int16_t most_a = SIM_STEP_ZERO, most_b = SIM_STEP_ZERO;
   for (int i = 0; i < k; i++) {
     for (int row = 0; row < 16; row++)
