@@ -56,6 +56,22 @@ static bool is_trivial_check(const canon *c, const ir_op *op) {
          ir_is_const_int(c->func, op->args[0], &value) && value == 1;
 }
 
+// Simplifies `op`, then the operation it has become, as long as that is a new one.
+static void replace_plain(canon *c, ir_op *op) {
+  for (;;) {
+    uint32_t known = c->func->vals.len;
+    ir_val fresh = ir_simplify(&c->simplifier, op);
+    if (!ir_some(fresh) || !may_become(c, op->res[0], fresh))
+      return;
+    become(c, op->res[0], fresh);
+    ir_unlink(op);
+    op = ir_def(c->func, fresh);
+    if (fresh.id < known)
+      return;
+    memset(c->simplifier.arg, 0, sizeof c->simplifier.arg); // nothing is known of new operands
+  }
+}
+
 static void visit_plain(canon *c, ir_op *op) {
   // Facts are known for the values as they were at the start: look before renaming.
   for (uint32_t i = 0; i < 3; i++)
@@ -74,11 +90,7 @@ static void visit_plain(canon *c, ir_op *op) {
     c->simplifier.arg[0] = c->simplifier.arg[1];
     c->simplifier.arg[1] = first;
   }
-  ir_val fresh = ir_simplify(&c->simplifier, op);
-  if (ir_some(fresh) && may_become(c, op->res[0], fresh)) {
-    become(c, op->res[0], fresh);
-    ir_unlink(op);
-  }
+  replace_plain(c, op);
 }
 
 // --- control ------------------------------------------------------------------------------------
