@@ -1,0 +1,167 @@
+// Addresses and bounds of tile accesses.
+//
+// An element's address is base + sum over dims of (start + thread + register) * stride, in 64 bits;
+// start + thread is computed once per access and thread, the register's constant part becomes an
+// immediate where the stride is a constant and one 64-bit product per distinct constant elsewhere.
+// A coordinate is inside when (unsigned)coordinate < dim: negative ones are huge.
+#include "codegen/ll/emit.h"
+
+ll_access ll_access_of(ll_ctx *c, const ir_op *op) {
+  ll_access a = {.op = op, .ir = ir_access_of(c->func, op)};
+  a.tensor = ll_val(c, a.ir.tensor)->tensor;
+  TL_ASSERT(a.tensor, "%s without a tensor", ir_info(op->code)->name);
+  int bits = tl_dtype_bits(a.tensor->dtype);
+  a.bits = bits == 1 ? 8 : bits; // truth values take a byte
+  a.in_bounds = ir_int(op, "inbounds", 0) || ir_access_in_bounds(c->facts, op);
+  for (int d = 0; d < a.ir.rank; d++) {
+    char sub = a.ir.subs[d];
+    a.value_dim[d] = sub == 's' ? -1 : a.value_rank++;
+    if (sub != 'g')
+      a.start[d] = ll_scalar(c, op->args[a.ir.first_sub + d]);
+  }
+  return a;
+}
+
+static ll_v to_bytes(ll_ctx *c, const ll_access *a, ll_v elems) { // i64
+  if (a->bits == 4)
+    return LLVMBuildAShr(c->b, elems, ll_i64(c, 1), "");
+  return ll_mul(c, elems, ll_i64(c, a->bits / 8));
+}
+
+static ll_v distance(ll_ctx *c, ll_v index, ll_v stride) { // i32 index times i64 stride
+  return ll_mul(c, LLVMBuildSExt(c->b, index, c->t_i64, ""), stride);
+}
+
+static ll_v inside_dim(ll_ctx *c, const ll_access *a, int d, ll_v index) {
+  if (a->in_bounds)
+    return ll_i1(c, true);
+  return LLVMBuildICmp(c->b, LLVMIntULT, index, a->tensor->dims[d], "");
+}
+
+// The position along the last value dim comes last: it is what changes in a loop over K, and what
+// was added before can be kept.
+ll_cursor ll_cursor_open(ll_ctx *c, const ll_access *access, const ll_v *at) {
+  ll_cursor cursor = {.access = access, .inside = ll_i1(c, true)};
+  ll_v elems = ll_i64(c, 0), last = ll_i64(c, 0);
+  for (int d = 0; d < access->ir.rank; d++) {
+    if (!access->start[d])
+      continue;
+    int dim = access->value_dim[d];
+    ll_v stride = access->tensor->strides[d];
+    cursor.row[d] = dim < 0 ? access->start[d] : ll_add(c, access->start[d], at[dim]);
+    if (dim < 0)
+      cursor.inside = ll_and(c, cursor.inside, inside_dim(c, access, d, cursor.row[d]));
+    if (dim == access->value_rank - 1 && access->value_rank > 1) {
+      elems = ll_add(c, elems, distance(c, at[dim], stride));
+      last = distance(c, access->start[d], stride);
+    } else {
+      elems = ll_add(c, elems, distance(c, cursor.row[d], stride));
+    }
+  }
+  if (access->bits == 4)
+    elems = ll_add(c, elems, last), last = ll_i64(c, 0);
+  cursor.pointer = ll_offset(c, access->tensor->base, to_bytes(c, access, elems));
+  cursor.pointer = ll_offset(c, cursor.pointer, to_bytes(c, access, last));
+  return cursor;
+}
+
+typedef struct along {
+  int dim;
+} along;
+
+static void project_dim(const int64_t *to, int64_t *from, void *user) {
+  from[0] = to[((along *)user)->dim];
+}
+
+void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout) {
+  const ll_access *a = cursor->access;
+  for (int d = 0; d < a->ir.rank; d++) {
+    if (a->start[d])
+      continue;
+    ir_val tile = a->op->args[a->ir.first_sub + d];
+    int count = ir_layout_regs(layout);
+    int *map = TL_NEW_N(c->arena, int, count);
+    along dim = {a->value_dim[d]};
+    if (!ir_layout_rename(layout, ll_layout(c, tile), c->func->warps, project_dim, &dim, map))
+      TL_UNREACHABLE("gather: an index is not in its thread");
+    ll_v *in = ll_regs(c, tile), *out = TL_NEW_N(c->arena, ll_v, count);
+    for (int r = 0; r < count; r++)
+      out[r] = in[map[r]];
+    cursor->gather[d] = out;
+  }
+}
+
+static const ll_step *step_of(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed) {
+  for (uint32_t i = 0; i < cursor->steps.len; i++)
+    if (cursor->steps.data[i].dim == d && cursor->steps.data[i].fixed == fixed)
+      return &cursor->steps.data[i];
+  const ll_access *a = cursor->access;
+  ll_v index = ll_add(c, cursor->row[d], ll_i32(c, fixed));
+  ll_step step = {.dim = d, .fixed = fixed, .inside = inside_dim(c, a, d, index)};
+  ll_v elems = LLVMBuildMul(c->b, a->tensor->strides[d], ll_i64(c, fixed), "");
+  step.bytes = to_bytes(c, a, elems);
+  tl_push(c->arena, &cursor->steps, step);
+  return &tl_last(&cursor->steps);
+}
+
+static void add_range(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed, ll_spot *spot) {
+  const ll_step *step = step_of(c, cursor, d, fixed);
+  bool last = cursor->access->value_dim[d] == cursor->access->value_rank - 1;
+  if (!(last && cursor->skip_last))
+    spot->inside = ll_and(c, spot->inside, step->inside);
+  if (LLVMIsAConstantInt(step->bytes))
+    spot->imm += LLVMConstIntGetSExtValue(step->bytes);
+  else
+    spot->pointer = ll_offset(c, spot->pointer, step->bytes);
+}
+
+ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg) {
+  const ll_access *a = cursor->access;
+  ll_spot spot = {.pointer = cursor->pointer, .inside = cursor->inside};
+  for (int d = 0; d < a->ir.rank; d++) {
+    if (a->value_dim[d] < 0)
+      continue;
+    if (a->start[d]) {
+      add_range(c, cursor, d, fixed[a->value_dim[d]], &spot);
+      continue;
+    }
+    ll_v index = cursor->gather[d][reg];
+    spot.inside = ll_and(c, spot.inside, inside_dim(c, a, d, index));
+    ll_v bytes = to_bytes(c, a, distance(c, index, a->tensor->strides[d]));
+    spot.pointer = ll_offset(c, spot.pointer, bytes);
+  }
+  return spot;
+}
+
+static int last_tensor_dim(const ll_access *a) {
+  for (int d = 0; d < a->ir.rank; d++)
+    if (a->value_dim[d] == a->value_rank - 1)
+      return d;
+  return -1;
+}
+
+int ll_access_vector(ll_ctx *c, const ll_access *a, const ir_layout *layout, bool *out_whole) {
+  int d = last_tensor_dim(a);
+  *out_whole = true;
+  if (d < 0 || a->ir.subs[d] != 'r' || ir_some(a->ir.mask))
+    return 1;
+  ll_v stride = a->tensor->strides[d];
+  if (!LLVMIsAConstantInt(stride) || LLVMConstIntGetZExtValue(stride) != 1)
+    return 1;
+  int64_t bytes = ir_access_align(c->facts, a->op);
+  if (bytes > 16)
+    bytes = 16;
+  if (bytes * 8 < a->bits)
+    return 1;
+  int run = ll_run(layout, (int)(bytes * 8 / a->bits));
+  const ir_fact *dim = ir_fact_of(c->facts, a->tensor->dim_vals[d]);
+  const ir_fact *start = ir_fact_of(c->facts, a->op->args[a->ir.first_sub + d]);
+  *out_whole = a->in_bounds || (dim->div % run == 0 && start->div % run == 0);
+  return run;
+}
+
+ll_v ll_last_dim_inside(ll_ctx *c, const ll_access *a, int64_t length) {
+  int d = last_tensor_dim(a);
+  ll_v end = ll_add(c, a->start[d], ll_i32(c, length - 1));
+  return ll_and(c, inside_dim(c, a, d, a->start[d]), inside_dim(c, a, d, end));
+}

@@ -1,0 +1,190 @@
+// dot and dot_scaled as mma.sync: one m16n8k(256 bits) atom after the other.
+//
+// Word and register numbers follow the layouts of ir/layout.h: a holds 4 words per (m, k) atom, b 2
+// per (n, k), the accumulator 4 registers per (m, n); k counts fastest in the operands, n in the
+// accumulator. K ascends for every accumulator, so results do not depend on the order of atoms.
+#include "codegen/ll/emit.h"
+
+typedef struct atom_row {
+  tl_dtype a, b;
+  const char *name; // intrinsic
+} atom_row;
+
+// fp8 goes through the block-scale form where there is one (sm_120a): the plain form runs at half
+// rate there.
+static const atom_row atoms[] = {
+    {TL_BF16, TL_BF16, "llvm.nvvm.mma.m16n8k16.row.col.bf16"},
+    {TL_F16, TL_F16, "llvm.nvvm.mma.m16n8k16.row.col.f32.f32"},
+    {TL_TF32, TL_TF32, "llvm.nvvm.mma.m16n8k8.row.col.tf32"},
+    {TL_I8, TL_I8, "llvm.nvvm.mma.m16n8k32.row.col.s8"},
+    {TL_U8, TL_U8, "llvm.nvvm.mma.m16n8k32.row.col.u8"},
+    {TL_I8, TL_U8, "llvm.nvvm.mma.m16n8k32.row.col.s8.u8"},
+    {TL_U8, TL_I8, "llvm.nvvm.mma.m16n8k32.row.col.u8.s8"},
+    {TL_F8E4M3, TL_F8E4M3, "llvm.nvvm.mma.m16n8k32.row.col.f32.e4m3.e4m3.f32"},
+    {TL_F8E4M3, TL_F8E5M2, "llvm.nvvm.mma.m16n8k32.row.col.f32.e4m3.e5m2.f32"},
+    {TL_F8E5M2, TL_F8E4M3, "llvm.nvvm.mma.m16n8k32.row.col.f32.e5m2.e4m3.f32"},
+    {TL_F8E5M2, TL_F8E5M2, "llvm.nvvm.mma.m16n8k32.row.col.f32.e5m2.e5m2.f32"},
+};
+static const char *const scaled_prefix =
+    "llvm.nvvm.mma.block.scale.m16n8k32.row.col.mxf8f6f4.scale.1x.f32";
+
+typedef struct mma {
+  const char *name;
+  bool unit_scales; // block-scale form
+  bool halves;      // operands are <2 x half>
+  bool integers;    // i32 accumulators
+  int atoms_m, atoms_n, atoms_k;
+  int k_elems; // of one atom
+  ll_value *a, *b;
+  ll_v *a_words, *b_words;
+} mma;
+
+static const char *fp8_name(tl_dtype dtype) { return dtype == TL_F8E4M3 ? "e4m3" : "e5m2"; }
+
+static mma describe(ll_ctx *c, const ir_op *op, int b_index) {
+  ir_val a = op->args[0], b = op->args[b_index], acc = op->res[0];
+  tl_dtype da = ll_dtype(c, a), db = ll_dtype(c, b);
+  mma m = {.k_elems = 256 / tl_dtype_bits(da)};
+  for (size_t i = 0; i < sizeof atoms / sizeof *atoms; i++)
+    if (atoms[i].a == da && atoms[i].b == db)
+      m.name = atoms[i].name;
+  TL_ASSERT(m.name, "no mma.sync for %s x %s", tl_dtype_name(da), tl_dtype_name(db));
+  bool fp8 = tl_is_float(da) && tl_dtype_bits(da) == 8;
+  if (fp8 && c->func->target->features & FEAT_BLOCK_SCALE_MMA) {
+    m.unit_scales = true;
+    m.name = tl_sprintf(c->arena, "%s.%s.%s.f32.ue8m0", scaled_prefix, fp8_name(da), fp8_name(db));
+  }
+  m.halves = da == TL_F16;
+  m.integers = !tl_is_float(da);
+  m.a = ll_val(c, a), m.b = ll_val(c, b);
+  m.a_words = ll_words(c, a), m.b_words = ll_words(c, b);
+  m.atoms_k = (int)(ir_type(c->func, a)->dims[1] / m.k_elems);
+  int per_word = 32 / tl_dtype_bits(da);
+  m.atoms_m = ll_nregs(c, a) / per_word / 4 / m.atoms_k;
+  m.atoms_n = ll_nregs(c, b) / per_word / 2 / m.atoms_k;
+  TL_ASSERT(m.atoms_m * m.atoms_n * 4 == ll_nregs(c, acc), "dot: %d x %d atoms, %d registers",
+            m.atoms_m, m.atoms_n, ll_nregs(c, acc));
+  return m;
+}
+
+static ll_v operand(ll_ctx *c, const mma *m, ll_v word) {
+  return m->halves ? LLVMBuildBitCast(c->b, word, LLVMVectorType(c->t_half, 2), "") : word;
+}
+
+// acc[0..3] += a(im, ik) * b(ik, in)
+static void emit_atom(ll_ctx *c, const mma *m, int im, int in, int ik, ll_v *acc) {
+  int first_a = (im * m->atoms_k + ik) * 4, first_b = (in * m->atoms_k + ik) * 2, n = 0;
+  ll_force_words(c, m->a, first_a, 4);
+  ll_force_words(c, m->b, first_b, 2);
+  ll_v args[16];
+  for (int i = 0; i < 4; i++)
+    args[n++] = operand(c, m, m->a_words[first_a + i]);
+  for (int i = 0; i < 2; i++)
+    args[n++] = operand(c, m, m->b_words[first_b + i]);
+  for (int i = 0; i < 4; i++)
+    args[n++] = acc[i];
+  if (m->unit_scales) { // 2^0 in every byte; selectors 0
+    ll_v one = ll_i32(c, 0x7F7F7F7F), zero = LLVMConstNull(c->t_i16);
+    ll_v scales[] = {one, zero, zero, one, zero, zero};
+    for (int i = 0; i < 6; i++)
+      args[n++] = scales[i];
+  }
+  ll_v result = ll_intrinsic(c, m->name, NULL, 0, args, n);
+  ll_convergent(c, result); // the intrinsic does not say so
+  for (int i = 0; i < 4; i++)
+    acc[i] = LLVMBuildExtractValue(c->b, result, (unsigned)i, "");
+}
+
+static void zero_part(ll_ctx *c, const mma *m, ll_v *part) {
+  for (int i = 0; i < 4; i++)
+    part[i] = LLVMConstNull(m->integers ? c->t_i32 : c->t_float);
+}
+
+// Operands of one k step serve all accumulators before the next step's are loaded.
+static void accumulate_in_place(ll_ctx *c, const mma *m, ll_v *acc) {
+  for (int ik = 0; ik < m->atoms_k; ik++)
+    for (int im = 0; im < m->atoms_m; im++)
+      for (int in = 0; in < m->atoms_n; in++)
+        emit_atom(c, m, im, in, ik, acc + (im * m->atoms_n + in) * 4);
+}
+
+// part = a * b over k atoms [first, first + count), from zero: one part is alive at a time.
+static void multiply_block(ll_ctx *c, const mma *m, int im, int in, int first, int count,
+                           ll_v *part) {
+  zero_part(c, m, part);
+  for (int ik = first; ik < first + count; ik++)
+    emit_atom(c, m, im, in, ik, part);
+}
+
+static void accumulate_promoted(ll_ctx *c, const mma *m, int per_part, ll_v *acc) {
+  for (int im = 0; im < m->atoms_m; im++)
+    for (int in = 0; in < m->atoms_n; in++)
+      for (int ik = 0; ik < m->atoms_k; ik += per_part) {
+        ll_v part[4], *to = acc + (im * m->atoms_n + in) * 4;
+        int count = ik + per_part <= m->atoms_k ? per_part : m->atoms_k - ik;
+        multiply_block(c, m, im, in, ik, count, part);
+        for (int i = 0; i < 4; i++)
+          to[i] = m->integers ? LLVMBuildAdd(c->b, to[i], part[i], "")
+                              : LLVMBuildFAdd(c->b, to[i], part[i], "");
+      }
+}
+
+static ll_v *copy_accumulator(ll_ctx *c, const ir_op *op, ir_val from) {
+  ll_v *in = ll_regs(c, from);
+  ll_v *acc = ll_new_regs(c, op->res[0]);
+  memcpy(acc, in, sizeof *acc * (size_t)ll_nregs(c, op->res[0]));
+  return acc;
+}
+
+void ll_emit_dot(ll_ctx *c, const ir_op *op) {
+  mma m = describe(c, op, 1);
+  ll_v *acc = copy_accumulator(c, op, op->args[2]);
+  int64_t promote = ir_int(op, "promote", 0);
+  int64_t k = (int64_t)m.atoms_k * m.k_elems;
+  if (promote <= 0) {
+    accumulate_in_place(c, &m, acc);
+    return;
+  }
+  int64_t per_part = promote < k ? promote / m.k_elems : m.atoms_k;
+  TL_ASSERT(per_part >= 1, "promotion every %lld of K is finer than an atom", (long long)promote);
+  accumulate_promoted(c, &m, (int)per_part, acc);
+}
+
+// Scale of a row half or column of an atom: registers count halves (columns) fastest, then atoms,
+// then k blocks.
+static ll_v scale_at(ll_ctx *c, ir_val val, int natoms, int atom, int half, int block, int blocks) {
+  int index = atom * 2 + half;
+  if (blocks > 1)
+    index += block * natoms * 2;
+  return ll_to_f32(c, ll_regs(c, val)[index], ll_dtype(c, val));
+}
+
+static int scale_blocks(ll_ctx *c, ir_val val, int dim) {
+  const ty_type *type = ir_type(c->func, val);
+  return type->rank == 2 ? (int)type->dims[dim] : 1;
+}
+
+void ll_emit_dot_scaled(ll_ctx *c, const ir_op *op) {
+  mma m = describe(c, op, 2);
+  TL_ASSERT(!m.integers, "dot_scaled of integers");
+  ll_v *acc = copy_accumulator(c, op, op->args[4]);
+  int64_t k = (int64_t)m.atoms_k * m.k_elems, granularity = ir_int(op, "granularity", k);
+  if (granularity > k)
+    granularity = k;
+  TL_ASSERT(granularity % m.k_elems == 0, "granularity %lld is finer than an atom",
+            (long long)granularity);
+  int per_block = (int)(granularity / m.k_elems);
+  int a_blocks = scale_blocks(c, op->args[1], 1), b_blocks = scale_blocks(c, op->args[3], 0);
+  for (int im = 0; im < m.atoms_m; im++)
+    for (int in = 0; in < m.atoms_n; in++)
+      for (int block = 0; block * per_block < m.atoms_k; block++) {
+        ll_v part[4], *to = acc + (im * m.atoms_n + in) * 4;
+        multiply_block(c, &m, im, in, block * per_block, per_block, part);
+        for (int i = 0; i < 4; i++) { // register 2h + j: row half h, column j
+          ll_v sa = scale_at(c, op->args[1], m.atoms_m, im, i >> 1, block, a_blocks);
+          ll_v sb = scale_at(c, op->args[3], m.atoms_n, in, i & 1, block, b_blocks);
+          ll_v scale = LLVMBuildFMul(c->b, sa, sb, "");
+          to[i] = ll_intrinsic(c, "llvm.fma", &c->t_float, 1, (ll_v[]){part[i], scale, to[i]}, 3);
+        }
+      }
+}

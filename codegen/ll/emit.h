@@ -1,0 +1,230 @@
+// The state of emitting one function, and short names over the LLVM C API. Private to codegen/ll.
+//
+// A tile is an array of scalar LLVM values, one per register of its layout; tensor-core operands
+// are kept as 32-bit words (as ldmatrix delivers and mma takes them) and taken apart only when
+// somebody asks for elements. Scalars are tiles of one register, uniform over the CTA.
+#ifndef CODEGEN_LL_EMIT_H
+#define CODEGEN_LL_EMIT_H
+#include "codegen/ll/llvm.h"
+#include "ir/facts.h"
+#include "ir/layout.h"
+#include "ir/scratch.h"
+
+typedef LLVMValueRef ll_v;
+typedef LLVMTypeRef ll_t;
+
+// Global tensor: what a `tensor` operation bundles.
+typedef struct ll_tensor {
+  ll_v base;
+  int rank;
+  tl_dtype dtype;
+  ir_val dim_vals[TY_MAX_RANK], stride_vals[TY_MAX_RANK]; // for questions to the facts
+  ll_v dims[TY_MAX_RANK];                                 // i32
+  ll_v strides[TY_MAX_RANK];                              // i64, in elements
+} ll_tensor;
+
+typedef struct ll_channel {
+  const ir_op *op;
+  int64_t depth;
+  ll_v produced, consumed; // i32 allocas: slot numbers, 0 .. depth-1
+  bool async;
+} ll_channel;
+
+// Words that a `read` will load once somebody needs them; see channel.c.
+typedef struct ll_pending ll_pending;
+
+typedef struct ll_value {
+  int nregs;
+  ll_v *regs;  // elements; NULL while only words exist
+  ll_v *words; // i32, word_elems elements each, first in the low bits; NULL: not packed
+  int word_elems;
+  ll_pending *pending; // words not loaded yet
+  ll_tensor *tensor;
+  ll_channel *channel;
+} ll_value;
+
+// Where a thread stands in a layout: the part of the coordinates that depends on lane and warp.
+typedef struct ll_place {
+  const ir_layout *layout;
+  ll_v at[TY_MAX_RANK];
+} ll_place;
+
+typedef struct ll_ctx {
+  const ir_func *func;
+  tl_arena *arena;
+  ir_facts *facts;
+  LLVMContextRef cx;
+  LLVMModuleRef module;
+  LLVMBuilderRef b;
+  LLVMValueRef fn;
+  LLVMBasicBlockRef entry; // allocas and thread coordinates; ends in a branch that is built last
+  ll_t t_void, t_i1, t_i8, t_i16, t_i32, t_i64, t_half, t_bfloat, t_float, t_double;
+  ll_t t_global, t_shared, t_ptr; // pointers in address spaces 1, 3 and 0
+  ll_value *vals;                 // by value id
+  ll_v tid, lane, warp, smem;
+  int threads;
+  TL_VEC(ll_place) places;
+  TL_VEC(ll_pending *) pending;
+  LLVMMetadataRef subprogram, location; // debug information; current place
+} ll_ctx;
+
+// --- types and constants (emit.c) ---------------------------------------------------------------
+ll_t ll_type(ll_ctx *c, tl_dtype dtype); // of one element in a register
+ll_v ll_i32(ll_ctx *c, int64_t value);
+ll_v ll_i64(ll_ctx *c, int64_t value);
+ll_v ll_i1(ll_ctx *c, bool value);
+ll_v ll_f32(ll_ctx *c, double value);
+ll_v ll_const(ll_ctx *c, tl_dtype dtype, double f, int64_t i); // f for float types, else i
+ll_v ll_zero(ll_ctx *c, tl_dtype dtype);
+bool ll_is_true(ll_v v); // a constant true
+bool ll_is_zero(ll_v v); // a constant integer 0
+
+// --- instructions -------------------------------------------------------------------------------
+ll_v ll_add(ll_ctx *c, ll_v a, ll_v b);
+ll_v ll_mul(ll_ctx *c, ll_v a, ll_v b);
+ll_v ll_and(ll_ctx *c, ll_v a, ll_v b);              // i1: true and x fold
+ll_v ll_offset(ll_ctx *c, ll_v pointer, ll_v bytes); // pointer + bytes
+ll_v ll_intrinsic(ll_ctx *c, const char *name, ll_t *overloads, int noverloads, ll_v *args,
+                  int nargs);
+#define LL_CALL(c, name, ...)                                                                      \
+  ll_intrinsic((c), (name), NULL, 0, (ll_v[]){__VA_ARGS__},                                        \
+               (int)(sizeof((ll_v[]){__VA_ARGS__}) / sizeof(ll_v)))
+void ll_convergent(ll_ctx *c, ll_v call);
+typedef enum ll_asm_id {
+#define ASM(id, text, constraints, flags) LL_ASM_##id,
+#include "codegen/ll/asm.def"
+#undef ASM
+  LL_ASM_COUNT
+} ll_asm_id;
+ll_v ll_asm(ll_ctx *c, ll_asm_id id, ll_t result, ll_v *args, int nargs);
+#define LL_ASM(c, id, result, ...)                                                                 \
+  ll_asm((c), LL_ASM_##id, (result), (ll_v[]){__VA_ARGS__},                                        \
+         (int)(sizeof((ll_v[]){__VA_ARGS__}) / sizeof(ll_v)))
+void ll_bar_sync(ll_ctx *c);
+ll_v ll_shuffle_xor(ll_ctx *c, ll_v value, int mask); // any element type
+LLVMBasicBlockRef ll_block(ll_ctx *c, const char *name);
+// Code between begin and end runs where cond holds; a constant true makes no branch.
+LLVMBasicBlockRef ll_begin_if(ll_ctx *c, ll_v cond);
+void ll_end_if(ll_ctx *c, LLVMBasicBlockRef after);
+// Integer image of an element, zero-extended to `bits`, and back.
+ll_v ll_to_bits(ll_ctx *c, ll_v value, int bits);
+ll_v ll_from_bits(ll_ctx *c, ll_v bits, ll_t type);
+ll_v ll_alloca(ll_ctx *c, ll_t type, const char *name); // in the entry block
+
+// --- values (value.c) ---------------------------------------------------------------------------
+ll_value *ll_val(ll_ctx *c, ir_val val);
+ll_v *ll_regs(ll_ctx *c, ir_val val); // elements, taken out of the words on demand
+ll_v ll_scalar(ll_ctx *c, ir_val val);
+ll_v *ll_words(ll_ctx *c, ir_val val); // 32-bit words, put together on demand (8, 16, 32-bit types)
+ll_v *ll_new_regs(ll_ctx *c, ir_val val); // storage for the result's elements
+void ll_set_scalar(ll_ctx *c, ir_val val, ll_v value);
+void ll_set_words(ll_ctx *c, ir_val val, ll_v *words);
+int ll_nregs(ll_ctx *c, ir_val val);
+const ir_layout *ll_layout(ll_ctx *c, ir_val val);
+tl_dtype ll_dtype(ll_ctx *c, ir_val val);
+// Thread part of the coordinates, computed once in the entry block.
+const ll_place *ll_place_of(ll_ctx *c, const ir_layout *layout);
+// Sum of `basis[i]` over the set bits i of `index`, from bit `low`.
+ll_v ll_bit_sum(ll_ctx *c, ll_v index, int low, int nbits, const int32_t *basis);
+// Constant part for a register.
+void ll_reg_coords(const ir_layout *layout, int reg, int64_t *out_coords);
+// True on the one thread among those that hold copies; constant true when nothing is replicated.
+ll_v ll_owner(ll_ctx *c, const ir_layout *layout);
+// Marks registers that repeat an earlier register's coordinates.
+bool ll_is_copy(const ir_layout *layout, int reg);
+// Bits of the last dim, in bytes, that lane and warp can contribute; -1 when contributions overlap.
+int64_t ll_column_bits(const ir_layout *layout, int elem_bytes);
+// Registers as the owners have them, handed to the lanes and warps that hold copies.
+void ll_share_copies(ll_ctx *c, const ir_layout *layout, ll_v *regs, int count);
+// Largest power of two V <= limit so that registers V*i .. V*i+V-1 are V consecutive elements of
+// the last dim, the first at a multiple of V within the tile.
+int ll_run(const ir_layout *layout, int limit);
+// Builder to the end of the entry block, and back to the end of `back`.
+LLVMBasicBlockRef ll_enter_entry(ll_ctx *c);
+void ll_leave_entry(ll_ctx *c, LLVMBasicBlockRef back);
+
+// --- families -----------------------------------------------------------------------------------
+void ll_emit_region(ll_ctx *c, const ir_region *region); // all operations but the terminator
+void ll_emit_constant(ll_ctx *c, const ir_op *op);       // const, bid, nblocks, splat, iota, tensor
+void ll_emit_unary(ll_ctx *c, const ir_op *op);
+void ll_emit_binary(ll_ctx *c, const ir_op *op);
+void ll_emit_ternary(ll_ctx *c, const ir_op *op);
+void ll_emit_cast(ll_ctx *c, const ir_op *op);
+void ll_emit_bitcast(ll_ctx *c, const ir_op *op);
+void ll_emit_shape(ll_ctx *c, const ir_op *op);
+void ll_emit_reduce(ll_ctx *c, const ir_op *op);
+void ll_emit_convert(ll_ctx *c, const ir_op *op);
+void ll_emit_load(ll_ctx *c, const ir_op *op);
+void ll_emit_store(ll_ctx *c, const ir_op *op);
+void ll_emit_atomic(ll_ctx *c, const ir_op *op);
+void ll_emit_print(ll_ctx *c, const ir_op *op);
+void ll_emit_assert(ll_ctx *c, const ir_op *op);
+void ll_emit_for(ll_ctx *c, const ir_op *op);
+void ll_emit_while(ll_ctx *c, const ir_op *op);
+void ll_emit_if(ll_ctx *c, const ir_op *op);
+void ll_emit_channel_op(ll_ctx *c, const ir_op *op); // buffer, channel, acquire .. release, read
+void ll_emit_dot(ll_ctx *c, const ir_op *op);
+void ll_emit_dot_scaled(ll_ctx *c, const ir_op *op);
+
+// Arithmetic on single elements, shared by families.
+ll_v ll_math(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, bool precise);
+ll_v ll_min_max(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, ll_v y, bool nan);
+ll_v ll_convert_elem(ll_ctx *c, ll_v x, tl_dtype from, tl_dtype to, const char *round, bool sat);
+ll_v ll_to_f32(ll_ctx *c, ll_v x, tl_dtype from);
+ll_v ll_from_f32(ll_ctx *c, ll_v x, tl_dtype to);
+// Narrow floats by integer operations, any rounding: where hardware has no instruction.
+ll_v ll_soft_encode(ll_ctx *c, ll_v f32, tl_dtype to, const char *round, bool sat); // -> i8 code
+ll_v ll_soft_decode(ll_ctx *c, ll_v code, tl_dtype from);                           // i8 -> float
+
+// --- pending reads (channel.c) ------------------------------------------------------------------
+// Loads words [first, first + count) now, at the current position.
+void ll_force_words(ll_ctx *c, ll_value *value, int first, int count);
+void ll_force_all(ll_ctx *c); // before anything that may change the slot
+// --- global addresses (address.c) ---------------------------------------------------------------
+// A tile access, with the operands looked up.
+typedef struct ll_access {
+  const ir_op *op;
+  ir_access ir;
+  const ll_tensor *tensor;
+  int bits; // of one element in memory
+  int value_rank;
+  int value_dim[TY_MAX_RANK]; // tensor dim -> dim of the value; -1: scalar subscript
+  ll_v start[TY_MAX_RANK];    // i32: first element; NULL for gathers
+  bool in_bounds;             // proven or promised: no checks
+} ll_access;
+ll_access ll_access_of(ll_ctx *c, const ir_op *op);
+
+// An access as one thread sees it. `row` is its i32 position along each tensor dim before the
+// register's constant part is added.
+typedef struct ll_step {
+  int dim;
+  int64_t fixed;
+  ll_v inside, bytes; // check along `dim`, address increment
+} ll_step;
+typedef struct ll_cursor {
+  const ll_access *access;
+  ll_v row[TY_MAX_RANK];
+  ll_v pointer;
+  ll_v inside; // of scalar subscripts
+  TL_VEC(ll_step) steps;
+  const ll_v *gather[TY_MAX_RANK]; // by register of the value; NULL
+  bool skip_last;                  // the last value dim is known to be inside
+} ll_cursor;
+// `at`: thread part of the value's coordinates.
+ll_cursor ll_cursor_open(ll_ctx *c, const ll_access *access, const ll_v *at);
+typedef struct ll_spot {
+  ll_v pointer;
+  int64_t imm; // bytes
+  ll_v inside; // i1, constant true when nothing has to be checked
+} ll_spot;
+// Address and check of the element at constant coordinates `fixed` (value dims), register `reg`.
+ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg);
+// Looks up gathered indices for every register of a value in `layout`.
+void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout);
+// Elements per vector access; *out_whole: a vector is inside or outside as a whole.
+int ll_access_vector(ll_ctx *c, const ll_access *access, const ir_layout *layout, bool *out_whole);
+// Element of `bits` as an integer; 0 where the spot is outside (mem.c).
+ll_v ll_load_element(ll_ctx *c, ll_spot spot, int bits);
+// The tile is inside along the value's last dim: i1.
+ll_v ll_last_dim_inside(ll_ctx *c, const ll_access *access, int64_t length);
+#endif

@@ -1,0 +1,36 @@
+// Addresses inside a shared buffer: one thread's part once, constant parts added or XORed.
+#ifndef CODEGEN_LL_SHARED_H
+#define CODEGEN_LL_SHARED_H
+#include "codegen/ll/emit.h"
+
+typedef struct ll_shared {
+  const ir_layout *layout;
+  const ty_type *buf; // dims[0] is the stage
+  int64_t rows, row_bytes, pitch, width;
+  ll_v plain;       // thread part before the swizzle
+  ll_v swizzled;    // after it
+  int64_t col_bits; // bits that the thread's column (bytes) can have; -1: unknown
+  TL_VEC(struct {
+    int64_t flip;
+    ll_v value;
+  })
+  flipped;       // swizzled ^ flip
+  bool in_entry; // the thread part and what derives from it are built in the entry block
+} ll_shared;
+// `at`: thread part of the tile coordinates.
+ll_shared ll_shared_open(ll_ctx *c, const ir_layout *layout, const ty_type *buf, const ll_v *at,
+                         int64_t col_bits, bool in_entry);
+// Pointer to the element at constant coordinates `fixed` beyond the thread's.
+ll_v ll_shared_at(ll_ctx *c, ll_shared *shared, ll_v stage, const int64_t *fixed);
+
+// Channel payload `field`: its buffer and the pointer to the producer's or consumer's slot.
+typedef struct ll_field {
+  const ir_op *buffer;
+  const ty_type *buf;
+  const ir_layout *layout;
+} ll_field;
+ll_field ll_field_of(ll_ctx *c, const ll_channel *channel, int index);
+ll_v ll_stage(ll_ctx *c, const ll_channel *channel, const ll_field *field, bool producer);
+void ll_emit_copy(ll_ctx *c, const ir_op *op);
+void ll_emit_read(ll_ctx *c, const ir_op *op);
+#endif
