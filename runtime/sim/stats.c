@@ -1,0 +1,84 @@
+// Counters and the support table of forms, printed.
+#include "runtime/sim/sim.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+void sim_print_stats(const sim_machine *machine, FILE *out) {
+  const sim_counters *c = &machine->counters;
+  fprintf(out, "warp instructions    %" PRIu64 "\n", c->warp_instructions);
+  fprintf(out, "thread instructions  %" PRIu64 "\n", c->thread_instructions);
+  fprintf(out, "mma instructions     %" PRIu64 "\n", c->mma_instructions);
+  fprintf(out, "barrier arrivals     %" PRIu64 "\n", c->barrier_waits);
+  fprintf(out, "global bytes         %" PRIu64 " loaded, %" PRIu64 " stored\n",
+          c->global_load_bytes, c->global_store_bytes);
+  fprintf(out, "bank conflicts       %" PRIu64 "\n", c->shared_bank_conflicts);
+  fprintf(out, "seconds              %.3f (%.1f M thread instructions per second)\n", c->seconds,
+          c->seconds > 0 ? (double)c->thread_instructions / c->seconds * 1e-6 : 0);
+  if (!machine->options.stats)
+    return;
+  fprintf(out, "form                 count        with lanes off\n");
+  for (int i = 1; i < PTX_FORM_COUNT; i++)
+    if (machine->form_counts[i])
+      fprintf(out, "%-20s %-12" PRIu64 " %" PRIu64 "\n", ptx_form_rows[i].id,
+              machine->form_counts[i], machine->form_partial[i]);
+}
+
+typedef struct form_line {
+  const char *opcode;
+  uint64_t count;
+} form_line;
+
+typedef struct forms {
+  tl_arena arena;
+  TL_VEC(form_line) lines;
+} forms;
+
+static void collect(forms *f, const ptx_stmts *body) {
+  for (uint32_t i = 0; i < body->len; i++) {
+    const ptx_stmt *stmt = &body->data[i];
+    if (stmt->kind == PTX_STMT_SCOPE)
+      collect(f, stmt->scope);
+    if (stmt->kind != PTX_STMT_INSTR)
+      continue;
+    form_line *found = NULL;
+    for (uint32_t k = 0; k < f->lines.len && !found; k++)
+      if (strcmp(f->lines.data[k].opcode, stmt->instr->opcode) == 0)
+        found = &f->lines.data[k];
+    if (found)
+      found->count++;
+    else
+      tl_push(&f->arena, &f->lines, ((form_line){stmt->instr->opcode, 1}));
+  }
+}
+
+static int by_opcode(const void *a, const void *b) {
+  return strcmp(((const form_line *)a)->opcode, ((const form_line *)b)->opcode);
+}
+
+int sim_print_forms(const char *path, const char *text, size_t len, FILE *out) {
+  forms f = {0};
+  const char *error;
+  int unsupported = 0;
+  ptx_module *module = ptx_parse(&f.arena, path, text, len, &error);
+  if (!module) {
+    fprintf(out, "%s\n", error);
+    tl_arena_free(&f.arena);
+    return -1;
+  }
+  for (uint32_t i = 0; i < module->funcs.len; i++)
+    collect(&f, &module->funcs.data[i]->body);
+  if (f.lines.len)
+    qsort(f.lines.data, f.lines.len, sizeof *f.lines.data, by_opcode);
+  for (uint32_t i = 0; i < f.lines.len; i++) {
+    ptx_match_result match;
+    tl_buf why = {0};
+    bool ok = ptx_match_opcode(&f.arena, f.lines.data[i].opcode, &match, &why);
+    fprintf(out, "%-60s %-11s %6" PRIu64 "  %s\n", f.lines.data[i].opcode,
+            ok ? "supported" : "UNSUPPORTED", f.lines.data[i].count,
+            ok ? ptx_form_rows[match.form].id : why.data);
+    unsupported += !ok;
+    tl_buf_free(&why);
+  }
+  tl_arena_free(&f.arena);
+  return unsupported;
+}
