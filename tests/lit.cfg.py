@@ -24,7 +24,19 @@ tools = os.path.join(build, "bin")
 llvm = "/usr/lib/llvm-22/bin"
 
 config.name = "tile"
-config.test_format = lit.formats.ShTest(execute_external=True)
+
+
+class TextTests(lit.formats.ShTest):
+    """IR and PTX files without a RUN line are inputs of unit tests; any other file must have one."""
+
+    def getTestsInDirectory(self, suite, path, test_config, local_config):
+        for test in super().getTestsInDirectory(suite, path, test_config, local_config):
+            source = test.getSourcePath()
+            if not source.endswith((".tir", ".sir", ".ptx")) or b"RUN:" in open(source, "rb").read():
+                yield test
+
+
+config.test_format = TextTests(execute_external=True)
 config.suffixes = [".tile", ".tir", ".sir", ".ptx", ".test"]
 config.excludes = ["inputs", "unit", "lint", "fuzz", "vectors"]
 config.test_source_root = os.path.join(root, "tests")
