@@ -7,8 +7,7 @@
 #include "lang/compiler.h"
 #include <stdlib.h>
 
-// --- flags: the part of tilec's command line that makes sense here
-// ---------------------------------
+// --- flags: the part of tilec's command line that makes sense here -----------------------------
 
 static bool parse_flag(cg_options *o, tl_arena *arena, const char *const *flags, int nflags,
                        int *i) {
@@ -83,8 +82,7 @@ static bool compile(const char *path, const char *text, size_t len, const char *
   return good;
 }
 
-// --- the reference evaluator
-// ------------------------------------------------------------------------
+// --- the reference evaluator -------------------------------------------------------------------
 
 typedef struct reference_run {
   tl_arena arena;

@@ -56,8 +56,7 @@ static int usage(session *s, const char *what) {
 
 static bool failed(const session *s) { return s->diags.error_count > 0; }
 
-// --- one function
-// ---------------------------------------------------------------------------------
+// --- one function ------------------------------------------------------------------------------
 
 static bool run_passes(session *s, unit *u, tl_diags *diags, bool tir_only) {
   double start = now_ms();
@@ -110,8 +109,7 @@ static void free_unit(unit *u) {
   tl_arena_free(&u->arena);
 }
 
-// --- single-variant stages
-// ------------------------------------------------------------------------
+// --- single-variant stages ---------------------------------------------------------------------
 
 static int print_func(session *s, unit *u) {
   ir_print(u->module, s->out);
@@ -194,8 +192,7 @@ static int emit_one(session *s, fe_program *program) {
   return code;
 }
 
-// --- from IR text
-// ---------------------------------------------------------------------------------
+// --- from IR text ------------------------------------------------------------------------------
 
 static int from_text(session *s, const char *text, size_t len) {
   unit u = {0};
@@ -221,8 +218,7 @@ static int from_text(session *s, const char *text, size_t len) {
   return code;
 }
 
-// --- the artifact
-// ---------------------------------------------------------------------------------
+// --- the artifact ------------------------------------------------------------------------------
 
 typedef struct packing {
   session *s;
@@ -352,8 +348,7 @@ static int pack(session *s, fe_program *program) {
   return failed(s) ? 1 : 0;
 }
 
-// --- source text
-// ----------------------------------------------------------------------------------
+// --- source text -------------------------------------------------------------------------------
 
 static int from_source(session *s, const char *text, size_t len) {
   double start = now_ms();

@@ -23,8 +23,7 @@ static void symbol_of(const char *path, char *out, size_t size) {
       out[i] = '_';
 }
 
-// --- ELF
-// ------------------------------------------------------------------------------------------
+// --- ELF ---------------------------------------------------------------------------------------
 
 enum { S_NULL, S_RODATA, S_SYMTAB, S_STRTAB, S_SHSTRTAB, S_STACK, S_COUNT };
 
@@ -98,8 +97,7 @@ static void write_object(const char *symbol, const tl_buf *bytes, tl_buf *out) {
   ((Elf64_Ehdr *)(void *)(out->data + start))->e_shoff = table_at;
 }
 
-// --- header
-// ---------------------------------------------------------------------------------------
+// --- header ------------------------------------------------------------------------------------
 
 static void write_header(const char *symbol, tl_buf *out) {
   tl_buf_printf(out,
@@ -112,8 +110,7 @@ static void write_header(const char *symbol, tl_buf *out) {
                 symbol, symbol, symbol, symbol);
 }
 
-// --- JSON
-// -----------------------------------------------------------------------------------------
+// --- JSON --------------------------------------------------------------------------------------
 
 static const char contract_sql[] =
     "SELECT json_object('schema', 1, 'compiler', (SELECT value FROM meta WHERE key='compiler'),"

@@ -1,7 +1,7 @@
 // Moving, copying and looking over operations.
 #include "ir/ir.h"
 
-// --- lists --------------------------------------------------------------------------------------
+// --- lists -------------------------------------------------------------------------------------
 
 void ir_unlink(ir_op *op) {
   ir_region *region = op->parent;
@@ -30,7 +30,7 @@ void ir_append(ir_region *region, ir_op *op) {
   region->last = op;
 }
 
-// --- walking ------------------------------------------------------------------------------------
+// --- walking -----------------------------------------------------------------------------------
 
 void ir_walk(ir_region *region, void (*visit)(ir_op *op, void *user), void *user) {
   for (ir_op *op = region->first, *next; op; op = next) {
@@ -69,7 +69,7 @@ uint32_t *ir_count_uses(ir_func *func, tl_arena *arena) {
   return uses;
 }
 
-// --- copying ------------------------------------------------------------------------------------
+// --- copying -----------------------------------------------------------------------------------
 
 static void map_grow(ir_func *func, ir_map *map, uint32_t len) {
   if (map->cap < len) {
@@ -145,7 +145,7 @@ ir_op *ir_clone(ir_builder *b, const ir_op *op, ir_map *map) {
   return copy;
 }
 
-// --- questions ----------------------------------------------------------------------------------
+// --- questions ---------------------------------------------------------------------------------
 
 static const ir_attr *const_value(const ir_func *func, ir_val val) {
   const ir_op *def = ir_def(func, val);

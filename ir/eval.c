@@ -48,8 +48,7 @@ double eval_round(tl_dtype type, double value) {
   return tl_fp_decode(type, tl_fp_encode(type, value, TL_RN, false));
 }
 
-// --- control
-// --------------------------------------------------------------------------------------
+// --- control -----------------------------------------------------------------------------------
 
 // Parallel assignment: all sources are read before any target is written.
 static void copy_values(eval *e, const ir_val *to, const ir_val *from, uint32_t count) {
@@ -110,8 +109,7 @@ static bool run_if(eval *e, const ir_op *op) {
   return true;
 }
 
-// --- effects
-// --------------------------------------------------------------------------------------
+// --- effects -----------------------------------------------------------------------------------
 
 static bool run_assert(eval *e, const ir_op *op) {
   const cell *x = eval_cells(e, op->args[0]);

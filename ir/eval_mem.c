@@ -15,8 +15,7 @@ bool eval_tensor_op(eval *e, const ir_op *op) {
   return true;
 }
 
-// --- one element of memory
-// --------------------------------------------------------------------------
+// --- one element of memory ---------------------------------------------------------------------
 
 static bool in_memory(const eval_tensor *t, int64_t element) {
   int bits = tl_dtype_bits(t->dtype) < 8 && t->dtype == TL_I1 ? 8 : tl_dtype_bits(t->dtype);
@@ -61,8 +60,7 @@ static void write_cell(const eval_tensor *t, int64_t element, cell value) {
   write_bits(t, element, bits);
 }
 
-// --- accesses
-// -------------------------------------------------------------------------------------
+// --- accesses ----------------------------------------------------------------------------------
 
 typedef struct walker {
   eval *e;

@@ -4,8 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-// --- elementwise
-// ----------------------------------------------------------------------------------
+// --- elementwise -------------------------------------------------------------------------------
 
 static double flush(double value) { // ftz: f32 subnormals to signed zero
   return fabs(value) < 0x1p-126 ? copysign(0, value) : value;
@@ -302,8 +301,7 @@ bool eval_elementwise(eval *e, const ir_op *op) {
   return true;
 }
 
-// --- shape
-// ----------------------------------------------------------------------------------------
+// --- shape -------------------------------------------------------------------------------------
 
 static void coords_of(const ty_type *type, int64_t index, int64_t *coords) {
   for (int d = type->rank - 1; d >= 0; d--) {
@@ -364,8 +362,7 @@ bool eval_shape(eval *e, const ir_op *op) {
   return true;
 }
 
-// --- reductions
-// -----------------------------------------------------------------------------------
+// --- reductions --------------------------------------------------------------------------------
 
 typedef struct fold_state {
   const ir_op *op;
@@ -449,8 +446,7 @@ bool eval_reduce(eval *e, const ir_op *op) {
   return true;
 }
 
-// --- dot
-// ------------------------------------------------------------------------------------------
+// --- dot ---------------------------------------------------------------------------------------
 
 typedef struct dot_shape {
   int64_t m, n, k, block; // block: elements of K added to the accumulator at once

@@ -15,7 +15,7 @@ typedef struct analysis {
   uint8_t *has_assumed;
 } analysis;
 
-// --- numbers ------------------------------------------------------------------------------------
+// --- numbers -----------------------------------------------------------------------------------
 
 static int64_t gcd(int64_t a, int64_t b) { // 0 is a multiple of everything: gcd(0, b) = b
   while (b) {
@@ -42,7 +42,7 @@ static int64_t div_product(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
-// --- facts --------------------------------------------------------------------------------------
+// --- facts -------------------------------------------------------------------------------------
 
 static ir_fact type_fact(const ty_type *type) {
   ir_fact fact = {
@@ -107,7 +107,7 @@ static const ir_fact *arg_fact(const analysis *a, const ir_op *op, uint32_t inde
   return &a->of[op->args[index].id];
 }
 
-// --- arithmetic ---------------------------------------------------------------------------------
+// --- arithmetic --------------------------------------------------------------------------------
 
 // x + y or x - y: a run of x stays a run where y stays equal (and the other way, for +).
 static ir_fact sum_fact(const ty_type *type, const ir_fact *x, const ir_fact *y, bool minus) {
@@ -303,7 +303,7 @@ static ir_fact abs_fact(const ty_type *type, const ir_fact *x) {
   return fact;
 }
 
-// --- shapes and the launch ----------------------------------------------------------------------
+// --- shapes and the launch ---------------------------------------------------------------------
 
 // The grid is an expression over dims; "ceildiv(D, c)" bounds it: c * blocks stays below 2^31 + c.
 static int64_t most_blocks(const ir_func *func, int64_t axis) {
@@ -426,7 +426,7 @@ static ir_fact op_fact(const analysis *a, const ir_op *op, const ty_type *type) 
   }
 }
 
-// --- the sweep ----------------------------------------------------------------------------------
+// --- the sweep ---------------------------------------------------------------------------------
 
 static bool is_integer(const analysis *a, ir_val val) {
   const ty_type *type = ir_type(a->func, val);
@@ -535,7 +535,7 @@ static void sweep(analysis *a, const ir_region *region) {
                                            : type_fact(ir_type(a->func, op->res[i])));
 }
 
-// --- assumptions and parameters -----------------------------------------------------------------
+// --- assumptions and parameters ----------------------------------------------------------------
 
 static void assume_more(analysis *a, ir_val val, ir_fact more) {
   if (!a->has_assumed[val.id])

@@ -5,7 +5,7 @@
 
 enum { MAX_ALIGN_BYTES = 128 };
 
-// --- alignment ----------------------------------------------------------------------------------
+// --- alignment ---------------------------------------------------------------------------------
 
 static int64_t low_bit(int64_t value) { return value ? value & -value : (int64_t)1 << 62; }
 
@@ -81,7 +81,7 @@ int64_t ir_access_align(const ir_facts *facts, const ir_op *op) {
   return align > element ? align : element;
 }
 
-// --- bounds -------------------------------------------------------------------------------------
+// --- bounds ------------------------------------------------------------------------------------
 
 static bool divides(int64_t c, const ir_fact *fact) { return c > 0 && fact->div % c == 0; }
 

@@ -17,7 +17,7 @@ int64_t ir_wrap_int(tl_dtype dtype, int64_t value) {
 
 static bool is_unsigned(tl_dtype dtype) { return dtype == TL_I1 || !tl_is_signed(dtype); }
 
-// --- integers -----------------------------------------------------------------------------------
+// --- integers ----------------------------------------------------------------------------------
 
 static int64_t quotient(tl_dtype type, int64_t x, int64_t y) {
   if (y == 0)
@@ -107,7 +107,7 @@ static bool fold_int(ir_code code, tl_dtype type, int64_t x, int64_t y, int64_t 
   return true;
 }
 
-// --- floats -------------------------------------------------------------------------------------
+// --- floats ------------------------------------------------------------------------------------
 
 static double rounded(tl_dtype type, double value) {
   return tl_fp_decode(type, tl_fp_encode(type, value, TL_RN, false));
@@ -161,7 +161,7 @@ static bool fold_fma(tl_dtype type, const ir_number *args, double *out) {
   return true;
 }
 
-// --- comparisons and conversions ----------------------------------------------------------------
+// --- comparisons and conversions ---------------------------------------------------------------
 
 static bool holds(const char *pred, bool less, bool equal, bool ordered) {
   if (!strcmp(pred, "eq"))

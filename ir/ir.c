@@ -15,7 +15,7 @@ const ir_code_info *ir_info(ir_code code) {
   return &infos[code];
 }
 
-// --- modules and functions ----------------------------------------------------------------------
+// --- modules and functions ---------------------------------------------------------------------
 
 ir_module *ir_module_new(tl_arena *arena, tl_sources *sources) {
   ir_module *module = TL_NEW(arena, ir_module);
@@ -70,7 +70,7 @@ ir_val ir_region_param(ir_func *func, ir_region *region, const ty_type *type) {
   return val;
 }
 
-// --- attributes ---------------------------------------------------------------------------------
+// --- attributes --------------------------------------------------------------------------------
 
 const ir_attr *ir_attr_find(const ir_op *op, const char *name) {
   for (const ir_attr *at = op->attrs; at; at = at->next)
@@ -126,7 +126,7 @@ const char *ir_str(const ir_op *op, const char *name, const char *absent) {
   return attr && attr->kind == IR_ATTR_STR ? attr->s : absent;
 }
 
-// --- building -----------------------------------------------------------------------------------
+// --- building ----------------------------------------------------------------------------------
 
 ir_op *ir_build(ir_builder *b, ir_code code, uint32_t nargs, const ir_val *args, uint32_t nres,
                 const ty_type *const *types) {

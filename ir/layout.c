@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-// --- identity -----------------------------------------------------------------------------------
+// --- identity ----------------------------------------------------------------------------------
 
 static bool same_vectors(const int32_t (*a)[TY_MAX_RANK], const int32_t (*b)[TY_MAX_RANK],
                          int count, int rank) {
@@ -45,7 +45,7 @@ const ir_layout *ir_layout_intern(ir_func *func, const ir_layout *layout) {
   return kept;
 }
 
-// --- distributed --------------------------------------------------------------------------------
+// --- distributed -------------------------------------------------------------------------------
 
 int ir_layout_regs(const ir_layout *layout) {
   int regs = 1 << layout->nreg_bits;
@@ -289,7 +289,7 @@ ir_layout ir_layout_collapse_dim(const ir_layout *layout, int axis) {
   return out;
 }
 
-// --- shared -------------------------------------------------------------------------------------
+// --- shared ------------------------------------------------------------------------------------
 
 ir_layout ir_layout_shared(const ty_type *tile, int swizzle_bytes, int pad_bytes) {
   return (ir_layout){.kind = IR_LAYOUT_SHARED,
@@ -332,7 +332,7 @@ int64_t ir_stage_bytes(const ir_layout *layout, const ty_type *buf) {
   return (ir_shared_bytes(layout, buf) + 1023) / 1024 * 1024;
 }
 
-// --- text ---------------------------------------------------------------------------------------
+// --- text --------------------------------------------------------------------------------------
 
 static void print_vectors(const char *name, const int32_t (*basis)[TY_MAX_RANK], int count,
                           int rank, tl_buf *out) {
@@ -441,7 +441,7 @@ bool ir_layout_read(const char **text, int *out_number, ir_layout *out) {
          read_reps(text, out);
 }
 
-// --- renaming -----------------------------------------------------------------------------------
+// --- renaming ----------------------------------------------------------------------------------
 
 static bool same_coords(const int64_t *a, const int64_t *b, int rank) {
   for (int d = 0; d < rank; d++)

@@ -30,7 +30,7 @@ typedef TL_VEC(ir_val) val_list;
 typedef TL_VEC(const ty_type *) type_list;
 typedef TL_VEC(const ir_layout *) layout_list;
 
-// --- characters and words -----------------------------------------------------------------------
+// --- characters and words ----------------------------------------------------------------------
 
 __attribute__((format(printf, 2, 3))) static bool fail(reader *r, const char *fmt, ...) {
   if (r->error)
@@ -160,7 +160,7 @@ static const char *read_string(reader *r) {
   return out;
 }
 
-// --- values -------------------------------------------------------------------------------------
+// --- values ------------------------------------------------------------------------------------
 
 static val_name read_val_name(reader *r) {
   val_name name = {0};
@@ -213,7 +213,7 @@ static const ty_type *read_type(reader *r, const ir_layout **out_layout) {
   return type;
 }
 
-// --- attributes ---------------------------------------------------------------------------------
+// --- attributes --------------------------------------------------------------------------------
 
 static void read_ints(reader *r, ir_op *op, const char *name) {
   TL_VEC(int64_t) ints = {0};
@@ -279,7 +279,7 @@ static bool accept_attrs(reader *r) {
   return found;
 }
 
-// --- operations ---------------------------------------------------------------------------------
+// --- operations --------------------------------------------------------------------------------
 
 static bool find_code(const char *name, ir_code *out) {
   for (int i = 0; i < IR_CODE_COUNT; i++)
@@ -421,7 +421,7 @@ static void read_region(reader *r, ir_region *region) {
   r->depth--;
 }
 
-// --- functions ----------------------------------------------------------------------------------
+// --- functions ---------------------------------------------------------------------------------
 
 static ir_param_kind read_param_kind(reader *r) {
   static const char *const kinds[] = {"ptr", "scalar", "dim", "stride"}; // ORDER ir_param_kind

@@ -26,7 +26,7 @@ typedef struct printer {
   const uint32_t *files; // printed number by file index; NULL: as they are
 } printer;
 
-// --- words --------------------------------------------------------------------------------------
+// --- words -------------------------------------------------------------------------------------
 
 static void print_string(tl_buf *out, const char *text) {
   tl_buf_putc(out, '"');
@@ -123,7 +123,7 @@ static void print_loc(printer *p, tl_span loc) {
                 col < max_col ? col : max_col);
 }
 
-// --- operations ---------------------------------------------------------------------------------
+// --- operations --------------------------------------------------------------------------------
 
 static void give_number(printer *p, ir_val val) {
   if (val.id < p->func->vals.len)
@@ -202,7 +202,7 @@ static void print_region(printer *p, const ir_region *region, int depth) {
   }
 }
 
-// --- functions ----------------------------------------------------------------------------------
+// --- functions ---------------------------------------------------------------------------------
 
 static void print_param(printer *p, const ir_param *param) {
   static const char *const kinds[] = {"ptr", "scalar", "dim", "stride"}; // ORDER ir_param_kind
@@ -274,7 +274,7 @@ static void print_func(const ir_func *func, const uint32_t *files, tl_buf *out) 
   tl_arena_free(&arena);
 }
 
-// --- the file table -----------------------------------------------------------------------------
+// --- the file table ----------------------------------------------------------------------------
 
 typedef struct file_table {
   uint32_t *number; // by file index; 0: not used

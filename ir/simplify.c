@@ -3,7 +3,7 @@
 #include "ir/simplify.h"
 #include "ir/fold.h"
 
-// --- operands -----------------------------------------------------------------------------------
+// --- operands ----------------------------------------------------------------------------------
 
 static ir_val none(void) { return (ir_val){0}; }
 
@@ -76,7 +76,7 @@ bool ir_canonical_order(ir_func *func, ir_op *op) {
   return true;
 }
 
-// --- new operations -----------------------------------------------------------------------------
+// --- new operations ----------------------------------------------------------------------------
 
 static ir_builder builder_at(ir_simplifier *s, ir_op *op) {
   return (ir_builder){.func = s->func, .before = op, .loc = op->loc};
@@ -114,7 +114,7 @@ static ir_val emit_binary(ir_simplifier *s, ir_op *op, ir_code code, ir_val x, i
   return ir_simplify_emit(s, op, code, res_type(s, op), 2, (ir_val[]){x, y});
 }
 
-// --- constants and splats -----------------------------------------------------------------------
+// --- constants and splats ----------------------------------------------------------------------
 
 static bool number_of(const ir_simplifier *s, ir_val val, ir_number *out) {
   return ir_is_const_int(s->func, val, &out->i) || ir_is_const_float(s->func, val, &out->f);
@@ -157,7 +157,7 @@ static ir_val fold_splats(ir_simplifier *s, ir_op *op) {
   return ir_simplify_splat(s, op, scalar);
 }
 
-// --- integers -----------------------------------------------------------------------------------
+// --- integers ----------------------------------------------------------------------------------
 
 static bool is_power_of_two(int64_t value) { return value > 0 && !(value & (value - 1)); }
 
@@ -229,7 +229,7 @@ static ir_val simplify_cmp(ir_simplifier *s, ir_op *op) {
   return emit_int(s, op, !strcmp(pred, "eq") || !strcmp(pred, "le") || !strcmp(pred, "ge"));
 }
 
-// --- floats -------------------------------------------------------------------------------------
+// --- floats ------------------------------------------------------------------------------------
 
 static ir_val simplify_float(ir_simplifier *s, ir_op *op) {
   ir_val x = op->args[0], y = op->args[1];
@@ -249,7 +249,7 @@ static ir_val simplify_float(ir_simplifier *s, ir_op *op) {
   }
 }
 
-// --- one operand, selections, conversions -------------------------------------------------------
+// --- one operand, selections, conversions ------------------------------------------------------
 
 static ir_val simplify_unary(ir_simplifier *s, ir_op *op) {
   ir_op *inner = ir_def(s->func, op->args[0]);

@@ -39,7 +39,7 @@ bool ir_verify_fail(ir_verifier *v, const ir_op *op, const char *fmt, ...) {
   return false;
 }
 
-// --- layouts ------------------------------------------------------------------------------------
+// --- layouts -----------------------------------------------------------------------------------
 
 static bool already_seen(checker *c, const ir_layout *layout, const ty_type *type) {
   for (int i = 0; i < c->nseen; i++)
@@ -79,7 +79,7 @@ static void check_layout(checker *c, const ir_op *op, ir_val val) {
   }
 }
 
-// --- values and regions -------------------------------------------------------------------------
+// --- values and regions ------------------------------------------------------------------------
 
 static void define(checker *c, const ir_op *op, ir_val val) {
   ir_verifier *v = &c->base;
@@ -171,7 +171,7 @@ static void check_region(checker *c, const ir_region *region, const ir_op *paren
     hide(c, region->params[i]);
 }
 
-// --- functions ----------------------------------------------------------------------------------
+// --- functions ---------------------------------------------------------------------------------
 
 static void check_param(checker *c, const ir_param *param) {
   ir_verifier *v = &c->base;

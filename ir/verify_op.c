@@ -9,7 +9,7 @@ typedef struct rule { // of one operation
   const ty_type *res;    // type of the first result
 } rule;
 
-// --- small checks: false after reporting --------------------------------------------------------
+// --- small checks: false after reporting -------------------------------------------------------
 
 #define CHECK(cond, ...)                                                                           \
   do {                                                                                             \
@@ -61,7 +61,7 @@ static bool dims_without(const ty_type *from, int axis, const ty_type *rest) {
   return true;
 }
 
-// --- out of nothing -----------------------------------------------------------------------------
+// --- out of nothing ----------------------------------------------------------------------------
 
 static void check_const(rule *r) {
   const ir_attr *value = ir_attr_find(r->op, "value");
@@ -93,7 +93,7 @@ static void check_tensor(rule *r) {
   }
 }
 
-// --- elementwise --------------------------------------------------------------------------------
+// --- elementwise -------------------------------------------------------------------------------
 
 static void check_same(rule *r) {
   CHECK(numeric(r->res), "works on tiles and scalars");
@@ -140,7 +140,7 @@ static void check_select(rule *r) {
         "the condition is not i1 of the result's shape");
 }
 
-// --- shape --------------------------------------------------------------------------------------
+// --- shape -------------------------------------------------------------------------------------
 
 static bool same_element(rule *r) {
   return numeric(r->arg[0]) && numeric(r->res) && r->arg[0]->dtype == r->res->dtype;
@@ -213,7 +213,7 @@ static void check_reduce(rule *r) {
     CHECK(r->res->dtype == TL_I1, "works on i1");
 }
 
-// --- tensor cores -------------------------------------------------------------------------------
+// --- tensor cores ------------------------------------------------------------------------------
 
 static void check_product(rule *r, const ty_type *a, const ty_type *b, const ty_type *acc) {
   CHECK(numeric(a) && numeric(b) && a->rank == 2 && b->rank == 2, "operands are matrices");
@@ -251,7 +251,7 @@ static void check_dot_scaled(rule *r) {
         "sb is neither [N] nor [K/g,N]");
 }
 
-// --- memory -------------------------------------------------------------------------------------
+// --- memory ------------------------------------------------------------------------------------
 
 // The subscripts against the tensor and the tile's shape.
 static bool subs_match(rule *r, const ir_access *access, const ty_type *tile) {
@@ -311,7 +311,7 @@ static void check_atomic(rule *r) {
   check_access(r, r->res);
 }
 
-// --- control ------------------------------------------------------------------------------------
+// --- control -----------------------------------------------------------------------------------
 
 // The values of `op` from `first` on have the types of `wanted`.
 static bool types_match(rule *r, const char *what, const ir_val *have, uint32_t nhave,
@@ -369,7 +369,7 @@ static void check_role(rule *r) {
   terminator_matches(r, 0, "yield", NULL, 0);
 }
 
-// --- sir ----------------------------------------------------------------------------------------
+// --- sir ---------------------------------------------------------------------------------------
 
 static void check_convert(rule *r) {
   CHECK(r->arg[0] == r->res && ty_is_tile(r->res), "a tile stays what it is");
@@ -419,7 +419,7 @@ static void check_read(rule *r) {
   CHECK(!tile || tile == r->res, "the result is not the field's tile");
 }
 
-// --- dispatch -----------------------------------------------------------------------------------
+// --- dispatch ----------------------------------------------------------------------------------
 
 static void check(rule *r) {
   switch (r->op->code) {

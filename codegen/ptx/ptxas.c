@@ -26,8 +26,7 @@ static double now_ms(void) {
   return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
-// --- finding
-// --------------------------------------------------------------------------------------
+// --- finding -----------------------------------------------------------------------------------
 
 static bool is_program(const char *path) {
   struct stat info;
@@ -67,8 +66,7 @@ const char *cg_find_ptxas(void) {
   return in_folder("/usr/local/cuda/bin", 19, found, sizeof found) ? found : NULL;
 }
 
-// --- running
-// --------------------------------------------------------------------------------------
+// --- running -----------------------------------------------------------------------------------
 
 static bool write_all(int fd, const char *bytes, size_t len) {
   while (len) {
@@ -151,8 +149,7 @@ static char *read_all(int fd, size_t *out_len) {
   return bytes;
 }
 
-// --- the report
-// -----------------------------------------------------------------------------------
+// --- the report --------------------------------------------------------------------------------
 
 // The number before `words`, e.g. 40 in "Used 40 registers"; -1 when it is not there.
 static int number_before(const char *log, const char *words) {

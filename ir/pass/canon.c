@@ -42,7 +42,7 @@ static void rename_args(canon *c, ir_op *op) {
     op->args[i] = current(c, op->args[i]);
 }
 
-// --- plain operations ---------------------------------------------------------------------------
+// --- plain operations --------------------------------------------------------------------------
 
 // In sir a value may only be replaced by one in the same layout.
 static bool may_become(const canon *c, ir_val old, ir_val fresh) {
@@ -93,7 +93,7 @@ static void visit_plain(canon *c, ir_op *op) {
   replace_plain(c, op);
 }
 
-// --- control ------------------------------------------------------------------------------------
+// --- control -----------------------------------------------------------------------------------
 
 // Moves a region's operations in front of `op`, which they replace: results become what the region
 // yields (its values are still to be visited). Returns the first of them, to go on with; or op's

@@ -31,7 +31,7 @@ typedef struct cse {
   bool changed;
 } cse;
 
-// --- hashing ------------------------------------------------------------------------------------
+// --- hashing -----------------------------------------------------------------------------------
 
 static uint32_t mix(uint32_t hash, uint64_t value) {
   value = (value ^ hash) * 0x9E3779B97F4A7C15u;
@@ -76,7 +76,7 @@ static uint32_t hash_op(const ir_op *op) {
   return hash;
 }
 
-// --- equality -----------------------------------------------------------------------------------
+// --- equality ----------------------------------------------------------------------------------
 
 static bool attr_equal(const ir_attr *a, const ir_attr *b) {
   if (a->kind != b->kind || strcmp(a->name, b->name) != 0)
@@ -108,7 +108,7 @@ static bool op_equal(const ir_func *func, const ir_op *a, const ir_op *b) {
   return !p && !q;
 }
 
-// --- the sweep ----------------------------------------------------------------------------------
+// --- the sweep ---------------------------------------------------------------------------------
 
 static void number(cse *c, ir_val val) { c->order[val.id] = ++c->count; }
 

@@ -23,7 +23,7 @@ typedef struct dce {
   bool changed;
 } dce;
 
-// --- the set of live operations -----------------------------------------------------------------
+// --- the set of live operations ----------------------------------------------------------------
 
 // The marks live in a table beside the operations, as ir_op has no spare field: open addressing.
 static uint32_t slot_of(const dce *d, const ir_op *op) {
@@ -49,7 +49,7 @@ static void make_table(dce *d) {
   d->ops.cap = cap;
 }
 
-// --- marking ------------------------------------------------------------------------------------
+// --- marking -----------------------------------------------------------------------------------
 
 static void need(dce *d, ir_val val) {
   if (d->val_lives[val.id])
@@ -136,7 +136,7 @@ static void mark_root(ir_op *op, void *user) {
     op_is_needed(user, op);
 }
 
-// --- removal ------------------------------------------------------------------------------------
+// --- removal -----------------------------------------------------------------------------------
 
 // Keeps the entries of vals[first..] whose slot is kept; returns the new count.
 static uint32_t keep_slots(ir_val *vals, uint32_t count, uint32_t first, const uint8_t *kept) {

@@ -45,8 +45,7 @@ typedef struct assign {
 static ir_val wanted(assign *s, ir_val val, const ir_layout *layout);
 static choice natural(assign *s, ir_val val);
 
-// --- helpers
-// --------------------------------------------------------------------------------------
+// --- helpers -----------------------------------------------------------------------------------
 
 static const ty_type *type_of(const assign *s, ir_val val) { return ir_type(s->func, val); }
 
@@ -99,8 +98,7 @@ static bool is_elementwise(const assign *s, const ir_op *op) {
   return op->code >= IR_NEG && op->code <= IR_SELECT && !changes_shape(s, op);
 }
 
-// --- natural
-// --------------------------------------------------------------------------------------
+// --- natural -----------------------------------------------------------------------------------
 
 static choice stronger(choice a, choice b) { return b.how > a.how ? b : a; }
 
@@ -137,9 +135,7 @@ static choice natural_of_reduce(assign *s, const ir_op *op) {
 
 static choice natural_of_load(assign *s, const ir_op *op) {
   const ty_type *tile = type_of(s, op->res[0]);
-  if (tile->rank < 2)
-    return (choice){0};
-  return (choice){access_layout(s, op, tile), MEDIUM};
+  return (choice){access_layout(s, op, tile), tile->rank < 2 ? WEAK : MEDIUM};
 }
 
 // The dot that accumulates into this value, directly or through arithmetic: its layout wins.
@@ -201,24 +197,23 @@ static choice compute_natural(assign *s, ir_val val) {
   }
 }
 
-// Values made by this pass have a home; they are not asked.
+// Values made by this pass are only known by their home. A home keeps the strength it came from.
 static choice natural(assign *s, ir_val val) {
-  if (home(s, val))
-    return (choice){home(s, val), MEDIUM};
-  if (val.id >= s->known || s->state[val.id] == 1)
-    return (choice){0};
+  const ir_layout *settled = home(s, val);
+  if (val.id >= s->known)
+    return (choice){settled, settled ? MEDIUM : FREE};
   if (s->state[val.id] == 0) {
     s->state[val.id] = 1;
     s->natural[val.id] = compute_natural(s, val);
     s->state[val.id] = 2;
   }
-  return s->natural[val.id];
+  choice own = s->natural[val.id];
+  return settled ? (choice){settled, own.how > MEDIUM ? own.how : MEDIUM} : own;
 }
 
-// --- wanted
-// ---------------------------------------------------------------------------------------
+// --- wanted ------------------------------------------------------------------------------------
 
-// Layout in which operand `index` of a gather or a mask must come, given the access's layout.
+// Index tiles of a gather, mask and fill value, in the layouts that the access's layout implies.
 static void settle_access_operands(assign *s, ir_op *op, const ir_layout *layout) {
   ir_access access = ir_access_of(s->func, op);
   int dim = 0;
@@ -390,8 +385,7 @@ static ir_val wanted(assign *s, ir_val val, const ir_layout *layout) {
   return made;
 }
 
-// --- anchors
-// --------------------------------------------------------------------------------------
+// --- anchors -----------------------------------------------------------------------------------
 
 static void anchor_region(assign *s, ir_region *region);
 

@@ -40,8 +40,7 @@ typedef struct channel {
   int nfields;
 } channel;
 
-// --- what can run ahead
-// ---------------------------------------------------------------------------
+// --- what can run ahead ------------------------------------------------------------------------
 
 static bool is_inside(const ir_region *region, const ir_op *loop) {
   for (; region; region = region->parent ? region->parent->parent : NULL)
@@ -128,8 +127,7 @@ static void add_field(channel *c, ir_op *load) {
               "rows are not known to be 4-byte aligned, so it goes through registers");
 }
 
-// --- building
-// -------------------------------------------------------------------------------------
+// --- building ----------------------------------------------------------------------------------
 
 // Rows of 32, 64 or 128 bytes are swizzled; others are padded so that 8 rows meet different banks.
 static ir_layout buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile) {
@@ -275,8 +273,7 @@ static void pipeline_loop(channel *c) {
   tl_report(c->ctx->diags, loop->loc, DIAG_R401, c->depth - 1, (int)slot_bytes(c), c->depth);
 }
 
-// --- finding
-// --------------------------------------------------------------------------------------
+// --- finding -----------------------------------------------------------------------------------
 
 static void visit_loop(ir_op *op, void *user) {
   channel proto = *(channel *)user;
