@@ -25,6 +25,10 @@ static bool parse_flag(cg_options *o, tl_arena *arena, const char *const *flags,
   }
   if (tl_starts_with(flag, "--kernel="))
     return o->kernel = flag + 9, true;
+  if (!strcmp(flag, "--default-only"))
+    return o->default_only = true;
+  if (!strcmp(flag, "--no-ptxas"))
+    return o->no_ptxas = true;
   if (tl_starts_with(flag, "--set")) {
     const char *text = flag[5] == '=' ? flag + 6 : *i + 1 < nflags ? flags[++*i] : "";
     char *name = tl_strdup(arena, text), *equals = strchr(name, '=');

@@ -293,7 +293,7 @@ static void pack_target(packing *p, const fe_kernel *kernel, const fe_variant *v
   session *s = p->s;
   int rank = 0, first = -1;
   tl_diags_set_arch(&s->diags, target->name);
-  for (int i = 0; i < count && !failed(s); i++)
+  for (int i = 0; i < count && !failed(s) && !(s->options->default_only && rank); i++)
     if (compile_variant(p, kernel, &variants[i], target, 16, rank, s->options->nsets > 0)) {
       if (first < 0)
         first = i;
@@ -330,7 +330,7 @@ static int pack(session *s, fe_program *program) {
   p.waiting = calloc((size_t)p.limit + 1, sizeof *p.waiting);
   cg_artifact_meta(p.artifact, "compiler", "tilec " TILE_VERSION);
   cg_artifact_meta(p.artifact, "source", s->options->input_path);
-  if (!s->ptxas)
+  if (!s->ptxas && !s->options->no_ptxas)
     tl_report(&s->diags, (tl_span){0}, DIAG_W2001);
   if (s->options->print_resources)
     cg_report_header(s->err);
@@ -398,7 +398,8 @@ static void report_times(session *s) {
 }
 
 int cg_compile(const cg_options *options, const char *text, size_t len, tl_buf *out, FILE *err) {
-  session s = {.options = options, .out = out, .err = err, .ptxas = cg_find_ptxas()};
+  session s = {.options = options, .out = out, .err = err};
+  s.ptxas = options->no_ptxas ? NULL : cg_find_ptxas();
   s.sources.arena = &s.arena;
   tl_diags_init(&s.diags, &s.arena, &s.sources);
   s.diags.remarks = options->remarks;
