@@ -666,7 +666,6 @@ static bool run_writes(const access_run *a, uint32_t mask, uint64_t e) {
         write_from = cell->write;
         write_to = whole ? e : without_bytes(race, write_from, e, true);
       }
-      cell->write = write_to;
       if (cell->read != read_from) {
         uint64_t x = conflict(a->agent, cell->read, e);
         if (x)
@@ -675,6 +674,7 @@ static bool run_writes(const access_run *a, uint32_t mask, uint64_t e) {
         read_from = cell->read;
         read_to = whole ? 0 : without_bytes(race, read_from, e, false);
       }
+      cell->write = write_to;
       cell->read = read_to;
     }
   }
