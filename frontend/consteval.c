@@ -151,7 +151,7 @@ static bool try_ident(fe_ctx *ctx, const char *name, fe_value *out) {
     return fv_is_const(*out) || out->kind == FV_DTYPE;
   }
   fe_item *item = fe_find_item(ctx->program, name);
-  if (!item || item->ast->kind != AST_ITEM_CONST || (!item->known && item->busy))
+  if (!item || item->ast->kind != AST_ITEM_CONST)
     return false;
   *out = fe_item_const(ctx, item, item->ast->span);
   return fv_is_const(*out);
@@ -228,6 +228,7 @@ fe_value fe_item_const(fe_ctx *ctx, fe_item *item, tl_span use) {
     return fv_poison();
   }
   item->busy = true;
+  int before = ctx->errors;
   // A constant sees the file's names only, not the scope of its use.
   fe_frame *saved = ctx->frame;
   fe_frame outer = {.sym_base = ctx->syms.len};
@@ -236,7 +237,9 @@ fe_value fe_item_const(fe_ctx *ctx, fe_item *item, tl_span use) {
   tl_dtype dtype = decl->type->kind == AST_TYPE_DTYPE ? decl->type->dtype : TL_NODTYPE;
   bool found = fe_try_const(ctx, decl->value, &value);
   ctx->frame = saved;
-  if (!found || dtype == TL_NODTYPE || value.kind == FV_DTYPE) {
+  if (ctx->errors > before) {
+    value = fv_poison();
+  } else if (!found || dtype == TL_NODTYPE || value.kind == FV_DTYPE) {
     fe_error(ctx, decl->value->span, DIAG_E0207, "value of a const", "constant");
     value = fv_poison();
   } else if (tl_is_float(dtype) && value.kind == FV_INT) {

@@ -304,6 +304,8 @@ void fe_return(fe_ctx *ctx, const ast_stmt *stmt) {
   if (wants != (stmt->result != NULL)) {
     fe_error(ctx, stmt->span, DIAG_E0236, frame->fn ? frame->fn->name.text : "a kernel",
              wants ? "returns a value" : "returns nothing");
+    if (wants)
+      fe_sym_at(ctx, frame->result)->value = fv_poison();
     fe_sym_at(ctx, frame->returned)->value = fv_bool(true);
     return;
   }
