@@ -2,7 +2,8 @@
 """Compiles the code blocks of a document: extract_spec.py TILEC FOLDER DOCUMENT...
 
 A block ```tile must compile to tir for every architecture, each kernel in it. A block
-```tile-error E0213 must fail with exactly these diagnostics (ids separated by blanks, in any order).
+```tile-error E0213 must fail with exactly these diagnostics (ids separated by blanks, in any order),
+each with its place in the file. Words that begin with '-', and what follows them, are options of tilec.
 """
 import os
 import re
@@ -32,8 +33,8 @@ def blocks(path):
         sys.exit(f"{path}:{start}: the block is not closed")
 
 
-def compile_block(tilec, source, kernel, arch):
-    command = [tilec, source, "--emit=tir", f"--kernel={kernel}", f"--arch={arch}", "-o", "-"]
+def compile_block(tilec, source, kernel, arch, options):
+    command = [tilec, source, "--emit=tir", f"--kernel={kernel}", f"--arch={arch}", "-o", "-", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -41,14 +42,21 @@ def check(tilec, source, text, ids):
     kernels = re.findall(r"^\s*kernel\s+(\w+)", text, re.M)
     if not kernels:
         return "holds no kernel"
+    options = []
+    if ids is not None:
+        first = next((i for i, word in enumerate(ids) if word.startswith("-")), len(ids))
+        ids, options = ids[:first], ids[first:]
     for kernel in kernels:
         for arch in ARCHS if ids is None else ARCHS[:1]:
-            done = compile_block(tilec, source, kernel, arch)
+            done = compile_block(tilec, source, kernel, arch, options)
             found = set(re.findall(r"\[([EWR]\d+)\]", done.stderr))
             if ids is None and (done.returncode != 0 or not done.stdout.strip()):
                 return f"{kernel} for {arch} does not compile ({done.returncode}):\n{done.stderr}"
             if ids is not None and (done.returncode != 1 or found != set(ids)):
                 return f"expected exit 1 with {ids}, got {done.returncode} with {sorted(found)}:\n{done.stderr}"
+            for line in done.stderr.splitlines() if ids else []:
+                if re.search(r"\[E\d+\]", line) and not re.match(re.escape(source) + r":\d+:\d+: error: ", line):
+                    return f"a message without a place: {line}"
     return None
 
 
