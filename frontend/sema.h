@@ -8,7 +8,9 @@
 #include "ir/ir.h"
 #include "lang/base/diag.h"
 
-typedef struct fe_binding { const char *name, *value; } fe_binding; // BM = "128", OT = "bf16"
+typedef struct fe_binding {
+  const char *name, *value;
+} fe_binding; // BM = "128", OT = "bf16"
 
 // One kernel with its generics and the parts that do not depend on an instantiation.
 typedef struct fe_kernel {
@@ -20,17 +22,21 @@ typedef struct fe_program fe_program; // checked module: names resolved, constan
 
 // NULL after errors. Finds duplicate names, unknown imports, recursion among fns.
 // `std_dir`: where import "std/x.tile" is looked up after the importing file's folder.
-fe_program *fe_check(tl_arena *arena, tl_diags *diags, tl_sources *sources, const ast_module *module,
-                     const char *std_dir);
+fe_program *fe_check(tl_arena *arena, tl_diags *diags, tl_sources *sources,
+                     const ast_module *module, const char *std_dir);
 int fe_kernel_count(const fe_program *program);
 const fe_kernel *fe_kernel_at(const fe_program *program, int index);
 const fe_kernel *fe_kernel_find(const fe_program *program, const char *name);
 
-// All points of the tune space in declaration order, first point = the defaults where they are in the
-// space; with `fixed` bindings applied (--set). Each variant lists every generic in declaration
+// All points of the tune space in declaration order, first point = the defaults where they are in
+// the space; with `fixed` bindings applied (--set). Each variant lists every generic in declaration
 // order. Points whose `require` is statically false (a require over generics alone) are left out.
 // Errors (unknown --set name, value of the wrong kind) are reported.
-typedef struct fe_variant { const fe_binding *bindings; int count; bool is_default; } fe_variant;
+typedef struct fe_variant {
+  const fe_binding *bindings;
+  int count;
+  bool is_default;
+} fe_variant;
 bool fe_variants(fe_program *program, const fe_kernel *kernel, const fe_binding *fixed, int nfixed,
                  const fe_variant **out_variants, int *out_count);
 

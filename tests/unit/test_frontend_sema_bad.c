@@ -338,7 +338,7 @@ static void notes_tell_the_way(void **state) {
                           "}\n",
                           "sm_100a", 16));
   assert_non_null(strstr(run.text, "t.tile:1:54: error: undefined name 'nope' [E0101]"));
-  assert_non_null(strstr(run.text, "t.tile:2:35: note: in 'inner[N=8]', called here"));
+  assert_non_null(strstr(run.text, "t.tile:2:34: note: in 'inner[N=8]', called here"));
   assert_non_null(strstr(run.text, "t.tile:4:11: note: in 'outer', called here"));
   assert_non_null(strstr(run.text, "note: while instantiating k[B=8, T=f32] for sm_100a"));
   sema_free(&run);
