@@ -436,6 +436,17 @@ static ir_val mul_all(fe_ctx *ctx, const ir_val *vals, int n) {
 
 static ir_val i32(fe_ctx *ctx, int64_t value) { return ir_const_int(&ctx->b, TL_I32, value); }
 
+// What the arithmetic hides from the analyses: 0 <= tile <= 2^31 / block, so that element positions
+// are neither negative nor wrap.
+static void tile_bounds(fe_ctx *ctx, const tiling *tl, const fe_value *tile) {
+  for (int i = 0; i < tl->domain->rank; i++) {
+    ir_val least = ir_cmp(&ctx->b, "ge", tile[i].val, i32(ctx, 0));
+    ir_val most = ir_cmp(&ctx->b, "le", tile[i].val, i32(ctx, INT32_MAX / tl->domain->blocks[i]));
+    ir_build(&ctx->b, IR_ASSUME, 1, &least, 0, NULL);
+    ir_build(&ctx->b, IR_ASSUME, 1, &most, 0, NULL);
+  }
+}
+
 // Tiles of G rows of tiles at a time, column after column inside: neighbours in time share both
 // their rows and their columns, so the operands of a wave stay in L2.
 static void grouped(fe_ctx *ctx, const tiling *tl, ir_val t, fe_value *out) {
@@ -453,6 +464,7 @@ static void tile_coords(fe_ctx *ctx, const void *user, ir_val t, fe_value *out) 
   const tiling *tl = user;
   if (tl->group > 1) {
     grouped(ctx, tl, t, out);
+    tile_bounds(ctx, tl, out);
     return;
   }
   for (int i = tl->domain->rank - 1; i > 0; i--) {
@@ -460,6 +472,7 @@ static void tile_coords(fe_ctx *ctx, const void *user, ir_val t, fe_value *out) 
     t = ir_binary(&ctx->b, IR_DIV, t, tl->counts[i]);
   }
   out[0] = fv_ir(t);
+  tile_bounds(ctx, tl, out);
 }
 
 static bool swizzle_group(fe_ctx *ctx, const ast_stmt *stmt, tiling *tl) {

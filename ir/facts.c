@@ -13,6 +13,7 @@ typedef struct analysis {
   ir_fact *of;
   ir_fact *assumed; // what assume says, by value id; div 0 with lo > hi: nothing
   uint8_t *has_assumed;
+  const ir_region *assumed_in; // while collecting: the nested region of the assumption, or NULL
 } analysis;
 
 // --- numbers -----------------------------------------------------------------------------------
@@ -538,6 +539,9 @@ static void sweep(analysis *a, const ir_region *region) {
 // --- assumptions and parameters ----------------------------------------------------------------
 
 static void assume_more(analysis *a, ir_val val, ir_fact more) {
+  const ir_op *def = ir_def(a->func, val);
+  if (a->assumed_in && (!def || def->parent != a->assumed_in))
+    return;
   if (!a->has_assumed[val.id])
     a->assumed[val.id] = type_fact(ir_type(a->func, val));
   a->has_assumed[val.id] = 1;
@@ -598,12 +602,16 @@ static void assume_true(analysis *a, ir_val cond) {
   }
 }
 
-static void collect_assumptions(analysis *a, const ir_region *region) {
-  for (const ir_op *op = region->first; op; op = op->next)
+// At the top an assumption holds for the whole function; inside a loop or a branch it says something
+// about the values made there only.
+static void collect_assumptions(analysis *a, const ir_region *region, bool nested) {
+  for (const ir_op *op = region->first; op; op = op->next) {
+    a->assumed_in = nested ? region : NULL;
     if (op->code == IR_ASSUME)
       assume_true(a, op->args[0]);
-    else if (op->code == IR_ROLE)
-      collect_assumptions(a, op->regions[0]);
+    for (uint32_t i = 0; i < op->nregions; i++)
+      collect_assumptions(a, op->regions[i], nested || op->code != IR_ROLE);
+  }
 }
 
 static void param_facts(analysis *a) {
@@ -626,7 +634,7 @@ ir_facts *ir_facts_compute(const ir_func *func, tl_arena *arena) {
   a.has_assumed = TL_NEW_N(arena, uint8_t, count);
   for (uint32_t i = 1; i < count; i++)
     facts->of[i] = type_fact(func->vals.data[i].type);
-  collect_assumptions(&a, func->body);
+  collect_assumptions(&a, func->body, false);
   param_facts(&a);
   sweep(&a, func->body);
   return facts;

@@ -73,6 +73,34 @@ static void project_dim(const int64_t *to, int64_t *from, void *user) {
   from[0] = to[((along *)user)->dim];
 }
 
+// Largest coordinate along `dim` that lane and warp can contribute.
+static int64_t thread_extent(const ir_layout *layout, int dim) {
+  int64_t most = 0;
+  for (int i = 0; i < IR_LANE_BITS; i++)
+    most += layout->lane[i][dim];
+  for (int i = 0; i < layout->nwarp_bits; i++)
+    most += layout->warp[i][dim];
+  return most;
+}
+
+// Indices that come in runs of equal values (one scale for 128 columns): registers of one run take
+// the first one's, in every thread.
+static void share_runs(const ir_layout *layout, int dim, int64_t run, ll_v *out) {
+  int64_t extent = thread_extent(layout, dim), fixed[TY_MAX_RANK], first[TY_MAX_RANK];
+  for (int r = 1; r < ir_layout_regs(layout); r++) {
+    ll_reg_coords(layout, r, fixed);
+    if (fixed[dim] % run + extent >= run)
+      continue;
+    for (int s = 0; s < r; s++) {
+      ll_reg_coords(layout, s, first);
+      if (first[dim] / run != fixed[dim] / run || first[dim] % run + extent >= run)
+        continue;
+      out[r] = out[s];
+      break;
+    }
+  }
+}
+
 void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout) {
   const ll_access *a = cursor->access;
   for (int d = 0; d < a->ir.rank; d++) {
@@ -87,13 +115,15 @@ void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout) {
     ll_v *in = ll_regs(c, tile), *out = TL_NEW_N(c->arena, ll_v, count);
     for (int r = 0; r < count; r++)
       out[r] = in[map[r]];
+    share_runs(layout, dim.dim, ir_fact_of(c->facts, tile)->constant_run, out);
     cursor->gather[d] = out;
   }
 }
 
 static const ll_step *step_of(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed) {
   for (uint32_t i = 0; i < cursor->steps.len; i++)
-    if (cursor->steps.data[i].dim == d && cursor->steps.data[i].fixed == fixed)
+    if (!cursor->steps.data[i].index && cursor->steps.data[i].dim == d &&
+        cursor->steps.data[i].fixed == fixed)
       return &cursor->steps.data[i];
   const ll_access *a = cursor->access;
   ll_v index = ll_add(c, cursor->row[d], ll_i32(c, fixed));
@@ -115,6 +145,32 @@ static void add_range(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed, ll_spo
     spot->pointer = ll_offset(c, spot->pointer, step->bytes);
 }
 
+static const ll_step *gather_step(ll_ctx *c, ll_cursor *cursor, int d, ll_v index) {
+  for (uint32_t i = 0; i < cursor->steps.len; i++)
+    if (cursor->steps.data[i].index == index && cursor->steps.data[i].dim == d)
+      return &cursor->steps.data[i];
+  const ll_access *a = cursor->access;
+  ll_step step = {.dim = d, .index = index, .inside = inside_dim(c, a, d, index)};
+  step.bytes = to_bytes(c, a, distance(c, index, a->tensor->strides[d]));
+  tl_push(c->arena, &cursor->steps, step);
+  return &tl_last(&cursor->steps);
+}
+
+bool ll_cursor_same(const ll_cursor *cursor, const ir_layout *layout, int reg, int other) {
+  const ll_access *a = cursor->access;
+  int64_t x[TY_MAX_RANK], y[TY_MAX_RANK];
+  ll_reg_coords(layout, reg, x);
+  ll_reg_coords(layout, other, y);
+  for (int d = 0; d < a->ir.rank; d++) {
+    if (a->value_dim[d] < 0)
+      continue;
+    if (a->start[d] ? x[a->value_dim[d]] != y[a->value_dim[d]]
+                    : cursor->gather[d][reg] != cursor->gather[d][other])
+      return false;
+  }
+  return true;
+}
+
 ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg) {
   const ll_access *a = cursor->access;
   ll_spot spot = {.pointer = cursor->pointer, .inside = cursor->inside};
@@ -126,9 +182,9 @@ ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg
       continue;
     }
     ll_v index = cursor->gather[d][reg];
-    spot.inside = ll_and(c, spot.inside, inside_dim(c, a, d, index));
-    ll_v bytes = to_bytes(c, a, distance(c, index, a->tensor->strides[d]));
-    spot.pointer = ll_offset(c, spot.pointer, bytes);
+    const ll_step *step = gather_step(c, cursor, d, index);
+    spot.inside = ll_and(c, spot.inside, step->inside);
+    spot.pointer = ll_offset(c, spot.pointer, step->bytes);
   }
   return spot;
 }

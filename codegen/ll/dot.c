@@ -116,17 +116,29 @@ static void multiply_block(ll_ctx *c, const mma *m, int im, int in, int first, i
     emit_atom(c, m, im, in, ik, part);
 }
 
+// Order of atoms where each needs a whole block of K: the operand with fewer words stays in
+// registers, the other passes by.
+typedef struct place {
+  int m, n;
+} place;
+
+static place atom_place(const mma *m, int index) {
+  if (m->atoms_m * 4 <= m->atoms_n * 2)
+    return (place){index % m->atoms_m, index / m->atoms_m};
+  return (place){index / m->atoms_n, index % m->atoms_n};
+}
+
 static void accumulate_promoted(ll_ctx *c, const mma *m, int per_part, ll_v *acc) {
-  for (int im = 0; im < m->atoms_m; im++)
-    for (int in = 0; in < m->atoms_n; in++)
-      for (int ik = 0; ik < m->atoms_k; ik += per_part) {
-        ll_v part[4], *to = acc + (im * m->atoms_n + in) * 4;
-        int count = ik + per_part <= m->atoms_k ? per_part : m->atoms_k - ik;
-        multiply_block(c, m, im, in, ik, count, part);
-        for (int i = 0; i < 4; i++)
-          to[i] = m->integers ? LLVMBuildAdd(c->b, to[i], part[i], "")
-                              : LLVMBuildFAdd(c->b, to[i], part[i], "");
-      }
+  for (int ik = 0; ik < m->atoms_k; ik += per_part)
+    for (int index = 0; index < m->atoms_m * m->atoms_n; index++) {
+      place at = atom_place(m, index);
+      ll_v part[4], *to = acc + (at.m * m->atoms_n + at.n) * 4;
+      int count = ik + per_part <= m->atoms_k ? per_part : m->atoms_k - ik;
+      multiply_block(c, m, at.m, at.n, ik, count, part);
+      for (int i = 0; i < 4; i++)
+        to[i] = m->integers ? LLVMBuildAdd(c->b, to[i], part[i], "")
+                            : LLVMBuildFAdd(c->b, to[i], part[i], "");
+    }
 }
 
 static ll_v *copy_accumulator(ll_ctx *c, const ir_op *op, ir_val from) {
@@ -175,16 +187,16 @@ void ll_emit_dot_scaled(ll_ctx *c, const ir_op *op) {
             (long long)granularity);
   int per_block = (int)(granularity / m.k_elems);
   int a_blocks = scale_blocks(c, op->args[1], 1), b_blocks = scale_blocks(c, op->args[3], 0);
-  for (int im = 0; im < m.atoms_m; im++)
-    for (int in = 0; in < m.atoms_n; in++)
-      for (int block = 0; block * per_block < m.atoms_k; block++) {
-        ll_v part[4], *to = acc + (im * m.atoms_n + in) * 4;
-        multiply_block(c, &m, im, in, block * per_block, per_block, part);
-        for (int i = 0; i < 4; i++) { // register 2h + j: row half h, column j
-          ll_v sa = scale_at(c, op->args[1], m.atoms_m, im, i >> 1, block, a_blocks);
-          ll_v sb = scale_at(c, op->args[3], m.atoms_n, in, i & 1, block, b_blocks);
-          ll_v scale = LLVMBuildFMul(c->b, sa, sb, "");
-          to[i] = ll_intrinsic(c, "llvm.fma", &c->t_float, 1, (ll_v[]){part[i], scale, to[i]}, 3);
-        }
+  for (int block = 0; block * per_block < m.atoms_k; block++)
+    for (int index = 0; index < m.atoms_m * m.atoms_n; index++) {
+      place at = atom_place(&m, index);
+      ll_v part[4], *to = acc + (at.m * m.atoms_n + at.n) * 4;
+      multiply_block(c, &m, at.m, at.n, block * per_block, per_block, part);
+      for (int i = 0; i < 4; i++) { // register 2h + j: row half h, column j
+        ll_v sa = scale_at(c, op->args[1], m.atoms_m, at.m, i >> 1, block, a_blocks);
+        ll_v sb = scale_at(c, op->args[3], m.atoms_n, at.n, i & 1, block, b_blocks);
+        ll_v scale = LLVMBuildFMul(c->b, sa, sb, "");
+        to[i] = ll_intrinsic(c, "llvm.fma", &c->t_float, 1, (ll_v[]){part[i], scale, to[i]}, 3);
       }
+    }
 }

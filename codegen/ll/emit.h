@@ -199,6 +199,7 @@ ll_access ll_access_of(ll_ctx *c, const ir_op *op);
 typedef struct ll_step {
   int dim;
   int64_t fixed;
+  ll_v index;         // of a gather, or NULL
   ll_v inside, bytes; // check along `dim`, address increment
 } ll_step;
 typedef struct ll_cursor {
@@ -219,6 +220,8 @@ typedef struct ll_spot {
 } ll_spot;
 // Address and check of the element at constant coordinates `fixed` (value dims), register `reg`.
 ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg);
+// Do two registers stand for the same element? (A gather may repeat an index.)
+bool ll_cursor_same(const ll_cursor *cursor, const ir_layout *layout, int reg, int other);
 // Looks up gathered indices for every register of a value in `layout`.
 void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout);
 // Elements per vector access; *out_whole: a vector is inside or outside as a whole.

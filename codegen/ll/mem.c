@@ -198,9 +198,19 @@ static ll_v load_nibble(ll_ctx *c, const plan *p, ll_cursor *cursor, int reg) {
   TL_UNREACHABLE("4-bit elements need rows that start at a byte and an even number per thread");
 }
 
+// Reads the vector at `reg` what the one before it read?
+static bool repeats(const plan *p, const ll_cursor *cursor, int reg) {
+  return reg && p->layout && !p->mask && !p->other &&
+         ll_cursor_same(cursor, p->layout, reg, reg - p->vector);
+}
+
 static void load_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *units) {
   int per_vector = p->vector / p->per_unit;
   for (int r = 0, u = 0; r < p->nregs; r += p->vector, u += per_vector) {
+    if (repeats(p, cursor, r)) { // a gather whose indices are known to be equal
+      memcpy(units + u, units + u - per_vector, sizeof *units * (size_t)per_vector);
+      continue;
+    }
     ll_spot spot = spot_of(c, p, cursor, r);
     for (int i = 0; i < per_vector; i++) {
       ll_v elems[8];
@@ -273,7 +283,6 @@ static void set_units(ll_ctx *c, const plan *p, ir_val result, ll_v *units) {
 }
 
 void ll_emit_load(ll_ctx *c, const ir_op *op) {
-  ll_force_all(c);
   plan p = plan_access(c, op, ll_layout(c, op->res[0]));
   ll_cursor cursor = open_cursor(c, &p);
   ll_v *units = TL_NEW_N(c->arena, ll_v, p.nregs);
@@ -346,7 +355,6 @@ static void store_either(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v owner
 }
 
 void ll_emit_store(ll_ctx *c, const ir_op *op) {
-  ll_force_all(c);
   ir_val value = ir_access_of(c->func, op).value;
   plan p = plan_access(c, op, ll_layout(c, value));
   TL_ASSERT(p.access.bits >= 8 || p.vector > 1,
