@@ -88,7 +88,7 @@ static int unknown_name(const tile_kernel *kernel, const char *name) {
     names[count++] = kernel->params[i].name;
   for (int i = 0; i < kernel->ndims; i++)
     names[count++] = kernel->dims[i];
-  const char *nearest = tl_nearest(name, names, count);
+  const char *nearest = name[1] ? tl_nearest(name, names, count) : NULL; // one letter is near all
   if (nearest)
     return complain("the kernel has no '%s'; did you mean '%s'?", name, nearest);
   tl_buf buf = {0};

@@ -1,6 +1,6 @@
 // RMSNorm: a scalar parameter, a one-shot launch, and what a refused launch says.
 //
-//   tilec examples/rmsnorm/rmsnorm.tile -o rmsnorm.tla && rmsnorm rmsnorm.tla sim:sm_90a
+//   tilec examples/rmsnorm.tile -o rmsnorm.tla && rmsnorm rmsnorm.tla sim:sm_90a
 #include "runtime/tile.h"
 #include <math.h>
 #include <stdio.h>

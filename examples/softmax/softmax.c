@@ -1,6 +1,6 @@
 // Row softmax: one plan, run over several batches of the same shape by giving other addresses.
 //
-//   tilec examples/softmax/softmax.tile -o softmax.tla && softmax softmax.tla sim:sm_90a
+//   tilec examples/softmax.tile -o softmax.tla && softmax softmax.tla sim:sm_90a
 #include "runtime/tile.h"
 #include <math.h>
 #include <stdio.h>

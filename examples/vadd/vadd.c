@@ -1,6 +1,6 @@
 // Vector addition: load a compiled kernel, plan once, run, read back.
 //
-//   tilec examples/vadd/vadd.tile -o vadd.tla && vadd vadd.tla sim:sm_90a
+//   tilec examples/vadd.tile -o vadd.tla && vadd vadd.tla sim:sm_90a
 #include "runtime/tile.h"
 #include <stdio.h>
 #include <stdlib.h>

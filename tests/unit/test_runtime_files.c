@@ -141,7 +141,7 @@ static void written_files_read_back(void **state) {
     npy_free(&a);
   }
   unlink(path);
-  assert_int_equal(npy_write("/nowhere/x.npy", "<u2", 0, NULL, "", 2), TILE_E_IO);
+  assert_int_equal(npy_write("/nowhere/x.npy", "<u2", 0, NULL, "ab", 2), TILE_E_IO);
 }
 
 // --- comparison --------------------------------------------------------------------------------
