@@ -5,7 +5,7 @@ cc=${1:-gcc}
 llvm=$(llvm-config-22 --includedir)
 export cc llvm
 check() {
-  "$cc" -std=gnu11 -D_GNU_SOURCE -DTILE_VERSION='""' -Wall -Wextra -Werror -fsyntax-only -I. -I"$llvm" \
+  "$cc" -std=gnu11 -D_GNU_SOURCE -DTILE_VERSION='""' -DTESTS_DIR='"tests"' -Wall -Wextra -Werror -fsyntax-only -I. -I"$llvm" \
     -include "$1" -x c /dev/null || { echo "$1: does not compile alone"; return 1; }
 }
 export -f check
