@@ -256,7 +256,7 @@ static ir_fact cast_fact(const analysis *a, const ir_op *op, const ty_type *type
   if (!tl_is_int(from->dtype) || !tl_is_int(type->dtype) || from->dtype == TL_U64)
     return type_fact(type);
   ir_fact fact = *x;
-  if (type->dtype == TL_I1 || ir_int(op, "sat", 0)) { // not modulo 2^bits
+  if (type->dtype == TL_I1) { // perhaps not modulo 2^bits
     ir_fact limits = type_fact(type);
     return x->lo >= limits.lo && x->hi <= limits.hi ? fact : limits;
   }
@@ -602,8 +602,8 @@ static void assume_true(analysis *a, ir_val cond) {
   }
 }
 
-// At the top an assumption holds for the whole function; inside a loop or a branch it says something
-// about the values made there only.
+// At the top an assumption holds for the whole function; inside a loop or a branch it says
+// something about the values made there only.
 static void collect_assumptions(analysis *a, const ir_region *region, bool nested) {
   for (const ir_op *op = region->first; op; op = op->next) {
     a->assumed_in = nested ? region : NULL;

@@ -202,13 +202,6 @@ static uint64_t greatest(tl_dtype type) {
   return bits == 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
 }
 
-static int64_t clamped(tl_dtype from, tl_dtype to, int64_t value) {
-  bool negative = !is_unsigned(from) && value < 0;
-  if (negative)
-    return value < least(to) ? least(to) : value;
-  return (uint64_t)value > greatest(to) ? (int64_t)greatest(to) : value;
-}
-
 static bool fold_float_to_int(tl_dtype to, double value, int64_t *out) {
   if (isnan(value)) // depends on the widths: PTX ISA 9.7.9.21
     return false;
@@ -239,7 +232,7 @@ static bool fold_cast(const ir_op *op, tl_dtype from, tl_dtype to, const ir_numb
   if (to == TL_I1)
     return false;
   if (!tl_is_float(from) && !tl_is_float(to)) {
-    out->i = sat ? clamped(from, to, x->i) : ir_wrap_int(to, x->i);
+    out->i = ir_wrap_int(to, x->i); // sat concerns floats only
     return true;
   }
   if (!tl_is_float(to))

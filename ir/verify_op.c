@@ -330,7 +330,8 @@ static bool terminator_matches(rule *r, uint32_t region, const char *what, const
   uint32_t skip = last && last->code == IR_CONDITION ? 1 : 0;
   if (!last || last->nargs < skip)
     return true; // reported by the walk
-  return types_match(r, what, last->args + skip, last->nargs - skip, wanted, nwanted);
+  return types_match(r, what, skip ? last->args + 1 : last->args, last->nargs - skip, wanted,
+                     nwanted);
 }
 
 static void check_for(rule *r) {
