@@ -1,210 +1,16 @@
 // Whole-warp memory accesses over regions (see mem.h).
 //
-// An access resolves the region of its first lane, takes along every lane that falls into the same
-// one (all 32, nearly always), and works on host offsets from then on. Lanes that run over 32
-// offsets are plain loops so that the compiler vectorises them.
+// The usual access has all lanes (or the first 8 or 16) in one region: one vectorised pass over the
+// addresses finds alignment, bounds, the range touched and whether lanes are adjacent, and the data
+// then moves in blocks. Everything else (partial masks, lanes in several regions, faults to be
+// named) goes lane by lane: the lanes that share the region of the first one, then the others.
 #include "runtime/sim/mem.h"
+#include "runtime/sim/mma_tile.h"
 #include "runtime/sim/race.h"
-#include "lang/base/assert.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-struct sim_mem {
-  sim_region **regions; // by base address, freed ones included
-  size_t count, cap;
-  uint64_t next; // next free address
-};
-
-// --- regions -------------------------------------------------------------------------------------
-static void *must_alloc(size_t bytes) {
-  void *p = aligned_alloc(64, (bytes + 127) & ~(size_t)63);
-  if (!p) {
-    fprintf(stderr, "simulator: out of memory (%zu bytes)\n", bytes);
-    abort();
-  }
-  return p;
-}
-
-// What never-written memory holds: as floats NaNs and huge values, as indices far out of range.
-static void poison_bytes(uint8_t *data, size_t bytes, uint64_t seed) {
-  uint64_t word = (seed * UINT64_C(0x9E3779B97F4A7C15)) | UINT64_C(0xFF80FF80FF80FF80);
-  for (size_t i = 0; i + 8 <= bytes; i += 8)
-    memcpy(data + i, &word, 8);
-  memcpy(data + (bytes & ~(size_t)7), &word, bytes & 7);
-}
-
-void sim_region_init(sim_region *region, sim_space space, uint64_t base, size_t bytes,
-                     const char *name) {
-  memset(region, 0, sizeof *region);
-  region->space = space;
-  region->base = base;
-  region->bytes = bytes;
-  region->data = must_alloc(bytes);
-  region->init = must_alloc(bytes / 8 + 8);
-  region->read_only = space == SIM_SPACE_PARAM || space == SIM_SPACE_CONST;
-  region->name = strdup(name ? name : "unnamed");
-  if (!region->name)
-    abort();
-  memset(region->init, 0, bytes / 8 + 8);
-  poison_bytes(region->data, bytes, 0);
-}
-
-void sim_region_free(sim_region *region) {
-  if (region->shadow)
-    sim_race_forget(region);
-  free(region->data);
-  free(region->init);
-  free(region->name);
-  memset(region, 0, sizeof *region);
-}
-
-void sim_region_reset(sim_region *region, uint64_t seed) {
-  if (region->shadow)
-    sim_race_forget(region);
-  region->all_init = false;
-  memset(region->init, 0, region->bytes / 8 + 8);
-  poison_bytes(region->data, region->bytes, seed);
-}
-
-static void mark_init(sim_region *region, size_t offset, size_t len, bool written) {
-  if (written && region->all_init)
-    return;
-  if (!written)
-    region->all_init = false;
-  if (written && offset == 0 && len == region->bytes)
-    region->all_init = true;
-  size_t i = offset, end = offset + len;
-  for (; i < end && (i & 7); i++)
-    region->init[i >> 3] = (uint8_t)(written ? region->init[i >> 3] | 1 << (i & 7)
-                                             : region->init[i >> 3] & ~(1 << (i & 7)));
-  if (end - i >= 8 && i < end) {
-    memset(region->init + (i >> 3), written ? 0xFF : 0, (end - i) >> 3);
-    i += (end - i) & ~(size_t)7;
-  }
-  for (; i < end; i++)
-    region->init[i >> 3] = (uint8_t)(written ? region->init[i >> 3] | 1 << (i & 7)
-                                             : region->init[i >> 3] & ~(1 << (i & 7)));
-}
-
-static void put_bytes(sim_region *region, size_t offset, const void *bytes, size_t len,
-                      bool written) {
-  TL_ASSERT(offset <= region->bytes && len <= region->bytes - offset, "%s: host access outside",
-            region->name);
-  if (!len)
-    return;
-  memcpy(region->data + offset, bytes, len);
-  mark_init(region, offset, len, written);
-}
-
-void sim_region_write(sim_region *region, size_t offset, const void *bytes, size_t len) {
-  put_bytes(region, offset, bytes, len, true);
-}
-
-void sim_region_poison(sim_region *region, size_t offset, const void *bytes, size_t len) {
-  put_bytes(region, offset, bytes, len, false);
-}
-
-// --- the global space ----------------------------------------------------------------------------
-sim_mem *sim_mem_new(void) {
-  sim_mem *mem = calloc(1, sizeof *mem);
-  if (!mem)
-    abort();
-  mem->next = SIM_GLOBAL_FIRST;
-  return mem;
-}
-
-void sim_mem_free(sim_mem *mem) {
-  if (!mem)
-    return;
-  for (size_t i = 0; i < mem->count; i++) {
-    sim_region_free(mem->regions[i]);
-    free(mem->regions[i]);
-  }
-  free(mem->regions);
-  free(mem);
-}
-
-// Addresses cost nothing: every allocation is followed by a gap of its own size (64 KiB at least),
-// so an index that runs over by less than a whole buffer never lands in a neighbour.
-uint64_t sim_mem_alloc(sim_mem *mem, size_t bytes, const char *name) {
-  if (mem->count == mem->cap) {
-    mem->cap = mem->cap ? mem->cap * 2 : 16;
-    mem->regions = realloc(mem->regions, mem->cap * sizeof *mem->regions);
-    if (!mem->regions)
-      abort();
-  }
-  sim_region *region = malloc(sizeof *region);
-  if (!region)
-    abort();
-  sim_region_init(region, SIM_SPACE_GLOBAL, mem->next, bytes, name);
-  mem->regions[mem->count++] = region;
-  uint64_t gap = bytes < 65536 ? 65536 : bytes;
-  mem->next += (bytes + gap + 255) & ~(uint64_t)255;
-  return region->base;
-}
-
-// The last region that starts at or below the address, live or not.
-static sim_region *region_below(const sim_mem *mem, uint64_t address) {
-  size_t lo = 0, hi = mem->count;
-  while (lo < hi) {
-    size_t mid = (lo + hi) / 2;
-    if (mem->regions[mid]->base <= address)
-      lo = mid + 1;
-    else
-      hi = mid;
-  }
-  return lo ? mem->regions[lo - 1] : NULL;
-}
-
-sim_region *sim_mem_find(sim_mem *mem, uint64_t address) {
-  sim_region *region = region_below(mem, address);
-  return region && !region->freed && address - region->base < region->bytes ? region : NULL;
-}
-
-bool sim_mem_release(sim_mem *mem, uint64_t address) {
-  sim_region *region = region_below(mem, address);
-  if (!region || region->base != address || region->freed)
-    return false;
-  if (region->shadow)
-    sim_race_forget(region);
-  free(region->data);
-  free(region->init);
-  region->data = region->init = NULL;
-  region->freed = true;
-  return true;
-}
-
-static sim_region *host_range(sim_mem *mem, uint64_t address, size_t len) {
-  sim_region *region = region_below(mem, address);
-  if (!region || region->freed)
-    return NULL;
-  uint64_t offset = address - region->base;
-  return offset <= region->bytes && len <= region->bytes - offset ? region : NULL;
-}
-
-bool sim_mem_host_write(sim_mem *mem, uint64_t address, const void *bytes, size_t len) {
-  sim_region *region = host_range(mem, address, len);
-  if (region)
-    sim_region_write(region, address - region->base, bytes, len);
-  return region != NULL;
-}
-
-bool sim_mem_host_poison(sim_mem *mem, uint64_t address, const void *bytes, size_t len) {
-  sim_region *region = host_range(mem, address, len);
-  if (region)
-    sim_region_poison(region, address - region->base, bytes, len);
-  return region != NULL;
-}
-
-bool sim_mem_host_read(sim_mem *mem, uint64_t address, void *out_bytes, size_t len) {
-  sim_region *region = host_range(mem, address, len);
-  if (region && len)
-    memcpy(out_bytes, region->data + (address - region->base), len);
-  return region != NULL;
-}
-
-// --- faults --------------------------------------------------------------------------------------
+// --- faults -------------------------------------------------------------------------------------
 typedef enum verb { V_LOAD, V_STORE, V_ATOMIC, V_COPY_FROM, V_COPY_TO } verb;
 static const char *const verb_words[] = {"load", "store", "atomic operation", "copy from",
                                          "copy to"};
@@ -268,13 +74,17 @@ static bool fault_uninit(sim_mem_view *view, const sim_region *region, int lane,
   return fault(view, SIM_UNINIT_READ, lane, address, what, bytes, why);
 }
 
-// --- resolving lanes
-// ------------------------------------------------------------------------------- One warp access
-// while it is being done: the lanes that fall into one region.
+// --- resolving lanes ----------------------------------------------------------------------------
+// One warp access while it is being done: the lanes that fall into one region.
 typedef struct group {
   sim_region *region;
   uint32_t mask;
   uint64_t offset[SIM_LANES]; // host offsets; meaningful for lanes of mask
+  // From the vectorised pass; `block` false: unknown.
+  bool block;      // lanes 0 .. lanes-1, a multiple of 8
+  bool contiguous; // offset[i] == offset[0] + i * bytes
+  int lanes;
+  uint64_t lo, hi; // smallest and largest offset
 } group;
 
 static sim_region *region_of_space(sim_mem_view *view, sim_space space, uint64_t address) {
@@ -293,10 +103,60 @@ static sim_region *region_of_space(sim_mem_view *view, sim_space space, uint64_t
   sim_region *last = view->last_global;
   if (last && !last->freed && address - last->base < last->bytes)
     return last;
-  sim_region *found = region_below(view->global, address);
+  sim_region *found = sim_mem_below(view->global, address);
   if (found)
     view->last_global = found;
   return found;
+}
+
+typedef struct scan {
+  uint64_t low_bits, lo, hi, differ;
+} scan;
+
+// One pass over n addresses, n a multiple of 8.
+SIM_CLONES static void scan_lanes(const uint64_t *addr, int n, uint64_t base, uint64_t step,
+                                  uint64_t *offset, scan *out) {
+  uint64_t low = 0, lo = UINT64_MAX, hi = 0, differ = 0, first = addr[0] - base;
+  for (int i = 0; i < n; i += 8)
+    for (int j = i; j < i + 8; j++) {
+      uint64_t at = addr[j] - base;
+      offset[j] = at;
+      low |= addr[j];
+      lo = at < lo ? at : lo;
+      hi = at > hi ? at : hi;
+      differ |= at ^ (first + (uint64_t)j * step);
+    }
+  *out = (scan){low, lo, hi, differ};
+}
+
+// The usual case: the first 8, 16, 24 or 32 lanes, aligned, inside one region.
+static bool take_block(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
+                       uint32_t mask, uint32_t bytes, group *out) {
+  int lanes = mask == UINT32_MAX ? 32 : __builtin_ctz(~mask);
+  if ((mask & (mask + 1)) || (lanes & 7) || !lanes)
+    return false;
+  uint64_t address = addr[0], window = 0;
+  if (space == SIM_SPACE_GENERIC) {
+    space = sim_space_of_generic(&address);
+    window = sim_window_of(space);
+  }
+  if (space == SIM_SPACE_LOCAL)
+    return false;
+  sim_region *region = region_of_space(view, space, address);
+  if (!region || region->freed || region->bytes < bytes)
+    return false;
+  scan s;
+  scan_lanes(addr, lanes, region->base + window, bytes, out->offset, &s);
+  if (s.hi > region->bytes - bytes || (s.low_bits & (bytes - 1)))
+    return false;
+  out->region = region;
+  out->mask = mask;
+  out->block = true;
+  out->contiguous = !s.differ;
+  out->lanes = lanes;
+  out->lo = s.lo;
+  out->hi = s.hi;
+  return true;
 }
 
 // Takes the lanes of `mask` that lie in the region of the first one. Reports that lane when it lies
@@ -328,6 +188,7 @@ static bool take_group(sim_mem_view *view, sim_space space, const uint64_t addr[
     }
   }
   out->region = region;
+  out->block = out->contiguous = false;
   out->mask = inside & *mask;
   if (!(inside >> first & 1)) {
     if (view->check_bounds)
@@ -360,17 +221,38 @@ bool sim_mem_check_alignment(sim_mem_view *view, const uint64_t addr[SIM_LANES],
   return check_alignment(view, addr, mask, bytes, is_store ? V_STORE : V_LOAD);
 }
 
-// --- init bits
-// -------------------------------------------------------------------------------------
+// --- init bits ----------------------------------------------------------------------------------
 static inline uint32_t init_word(const sim_region *region, uint64_t offset) {
   uint32_t word;
   memcpy(&word, region->init + (offset >> 3), 4);
   return word >> (offset & 7);
 }
 
+// Whether every byte of [lo, hi) has been written.
+static bool range_init(const sim_region *region, uint64_t lo, uint64_t hi) {
+  const uint8_t *bits = region->init;
+  uint64_t at = lo >> 3, end = hi >> 3, word;
+  uint32_t missing = 0;
+  if (at == end)
+    return ((bits[at] >> (lo & 7)) & ((1u << (hi - lo)) - 1)) + 1 == 1u << (hi - lo);
+  if (lo & 7)
+    missing |= (uint32_t)(~bits[at++] & 0xFF) >> (lo & 7);
+  for (; at + 8 <= end; at += 8) {
+    memcpy(&word, bits + at, 8);
+    missing |= ~word != 0;
+  }
+  for (; at < end; at++)
+    missing |= bits[at] != 0xFF;
+  if (hi & 7)
+    missing |= ~(uint32_t)bits[end] & ((1u << (hi & 7)) - 1);
+  return !missing;
+}
+
 static bool check_init(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
                        uint32_t bytes, verb what) {
   if (!view->check_uninit || g->region->all_init)
+    return true;
+  if (g->block && g->hi - g->lo <= 4096 && range_init(g->region, g->lo, g->hi + bytes))
     return true;
   uint32_t want = bytes >= 32 ? UINT32_MAX : (UINT32_C(1) << bytes) - 1, missing = 0;
   for (uint32_t m = g->mask; m; m &= m - 1)
@@ -396,12 +278,15 @@ static inline void set_init(sim_region *region, uint64_t offset, uint32_t bytes)
 static void set_init_lanes(const group *g, uint32_t bytes) {
   if (g->region->all_init)
     return;
+  if (g->contiguous && bytes * (uint32_t)g->lanes >= 8 && !(g->lo & 7)) {
+    memset(g->region->init + (g->lo >> 3), 0xFF, bytes * (uint32_t)g->lanes >> 3);
+    return;
+  }
   for (uint32_t m = g->mask; m; m &= m - 1)
     set_init(g->region, g->offset[__builtin_ctz(m)], bytes);
 }
 
-// --- races
-// -----------------------------------------------------------------------------------------
+// --- races --------------------------------------------------------------------------------------
 static bool tracked(const sim_mem_view *view, const sim_region *region) {
   return view->agent && (region->space == SIM_SPACE_SHARED || region->space == SIM_SPACE_GLOBAL);
 }
@@ -426,39 +311,68 @@ static void track_strong(sim_mem_view *view, const group *g, bool reads, bool wr
     sim_race_strong(view->agent, g->region, g->offset[__builtin_ctz(m)], reads, writes, access);
 }
 
-// --- loads
-// -----------------------------------------------------------------------------------------
-static bool contiguous(const group *g, uint32_t bytes) {
-  if (g->mask != UINT32_MAX)
-    return false;
-  uint64_t differ = 0;
-  for (int lane = 0; lane < SIM_LANES; lane++)
-    differ |= g->offset[lane] ^ (g->offset[0] + (uint64_t)lane * bytes);
-  return !differ;
+// --- loads --------------------------------------------------------------------------------------
+typedef uint32_t quad __attribute__((vector_size(16)));
+
+// Four rows of four words to four columns.
+static inline void transpose(quad *r0, quad *r1, quad *r2, quad *r3) {
+  quad a = __builtin_shufflevector(*r0, *r1, 0, 4, 1, 5),
+       b = __builtin_shufflevector(*r0, *r1, 2, 6, 3, 7);
+  quad c = __builtin_shufflevector(*r2, *r3, 0, 4, 1, 5),
+       d = __builtin_shufflevector(*r2, *r3, 2, 6, 3, 7);
+  *r0 = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+  *r1 = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+  *r2 = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+  *r3 = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
+// Four words of each lane of a block.
+static void gather_quads(const group *g, uint32_t *const planes[]) {
+  const uint8_t *data = g->region->data;
+  for (int lane = 0; lane < g->lanes; lane += 4) {
+    quad row[4];
+    for (int i = 0; i < 4; i++)
+      memcpy(&row[i], data + g->offset[lane + i], 16);
+    transpose(&row[0], &row[1], &row[2], &row[3]);
+    for (int i = 0; i < 4; i++)
+      memcpy(planes[i] + lane, &row[i], 16);
+  }
+}
+
+static void scatter_quads(const group *g, const uint32_t *const planes[]) {
+  uint8_t *data = g->region->data;
+  for (int lane = 0; lane < g->lanes; lane += 4) {
+    quad row[4];
+    for (int i = 0; i < 4; i++)
+      memcpy(&row[i], planes[i] + lane, 16);
+    transpose(&row[0], &row[1], &row[2], &row[3]);
+    for (int i = 0; i < 4; i++)
+      memcpy(data + g->offset[lane + i], &row[i], 16);
+  }
 }
 
 // Lanes' elements of 4-byte words into planes: word p of lane l lies at data + offset[l] + 4p.
 static void gather_words(const group *g, uint32_t words, uint32_t *const planes[]) {
   const uint8_t *data = g->region->data;
-  if (g->mask == UINT32_MAX && words == 1 && planes[0]) {
-    if (contiguous(g, 4)) {
-      memcpy(planes[0], data + g->offset[0], 4 * SIM_LANES);
-      return;
-    }
-    for (int lane = 0; lane < SIM_LANES; lane++)
-      memcpy(&planes[0][lane], data + g->offset[lane], 4);
+  if (words == 1 && g->contiguous && planes[0]) {
+    memcpy(planes[0], data + g->lo, 4 * (size_t)g->lanes);
+    return;
+  }
+  if (words == 4 && g->block && planes[0] && planes[1] && planes[2] && planes[3]) {
+    gather_quads(g, planes);
     return;
   }
   for (uint32_t p = 0; p < words; p++) {
-    if (!planes[p])
+    uint32_t *plane = planes[p];
+    if (!plane)
       continue;
-    if (g->mask == UINT32_MAX)
-      for (int lane = 0; lane < SIM_LANES; lane++)
-        memcpy(&planes[p][lane], data + g->offset[lane] + 4 * p, 4);
+    if (g->block)
+      for (int lane = 0; lane < g->lanes; lane++)
+        memcpy(&plane[lane], data + g->offset[lane] + 4 * p, 4);
     else
       for (uint32_t m = g->mask; m; m &= m - 1) {
         int lane = __builtin_ctz(m);
-        memcpy(&planes[p][lane], data + g->offset[lane] + 4 * p, 4);
+        memcpy(&plane[lane], data + g->offset[lane] + 4 * p, 4);
       }
   }
 }
@@ -492,37 +406,67 @@ static void count_access(sim_mem_view *view, const group *g, const uint64_t addr
     *(is_load ? &view->global_load_bytes : &view->global_store_bytes) += total;
 }
 
+static bool load_group(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
+                       sim_access access, uint32_t bytes, uint32_t *const planes[]) {
+  if (!check_init(view, g, addr, bytes, V_LOAD) ||
+      !track(view, g, addr, bytes, access.sem ? SIM_RACE_STRONG_READ : SIM_RACE_READ))
+    return false;
+  if (access.elem_bytes >= 4)
+    gather_words(g, bytes / 4, planes);
+  else
+    gather_small(g, access, planes);
+  if (access.sem)
+    track_strong(view, g, true, false, access);
+  if (view->count_stats)
+    count_access(view, g, addr, bytes, true);
+  return true;
+}
+
 bool sim_mem_load(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
                   uint32_t mask, sim_access access, uint32_t *const planes[]) {
   uint32_t bytes = (uint32_t)access.elem_bytes * access.elems;
+  group g;
   if (!mask)
     return true;
+  if (take_block(view, space, addr, mask, bytes, &g))
+    return load_group(view, &g, addr, access, bytes, planes);
   if (bytes > 1 && !check_alignment(view, addr, mask, bytes, V_LOAD))
     return false;
   if (!view->check_bounds)
     clear_lanes(mask, access, planes);
   while (mask) {
-    group g;
     if (!take_group(view, space, addr, &mask, bytes, V_LOAD, &g))
       return false;
-    if (!g.mask)
-      continue;
-    if (!check_init(view, &g, addr, bytes, V_LOAD) ||
-        !track(view, &g, addr, bytes, access.sem ? SIM_RACE_STRONG_READ : SIM_RACE_READ))
+    if (g.mask && !load_group(view, &g, addr, access, bytes, planes))
       return false;
-    if (access.elem_bytes >= 4)
-      gather_words(&g, bytes / 4, planes);
-    else
-      gather_small(&g, access, planes);
-    track_strong(view, &g, true, false, access);
-    if (view->count_stats)
-      count_access(view, &g, addr, bytes, true);
   }
   return true;
 }
 
-// --- stores
-// ----------------------------------------------------------------------------------------
+// Rows of 16 bytes, for ldmatrix: bytes of lane i's row to rows[i].
+bool sim_mem_load_rows(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
+                       uint32_t mask, uint32_t rows[SIM_LANES][4]) {
+  group g;
+  if (!take_block(view, space, addr, mask, 16, &g)) {
+    uint32_t words[4][SIM_LANES];
+    uint32_t *const planes[4] = {words[0], words[1], words[2], words[3]};
+    if (!sim_mem_load(view, space, addr, mask, (sim_access){4, 4, 0, 0}, planes))
+      return false;
+    for (uint32_t m = mask; m; m &= m - 1)
+      for (int w = 0; w < 4; w++)
+        rows[__builtin_ctz(m)][w] = words[w][__builtin_ctz(m)];
+    return true;
+  }
+  if (!check_init(view, &g, addr, 16, V_LOAD) || !track(view, &g, addr, 16, SIM_RACE_READ))
+    return false;
+  for (int lane = 0; lane < g.lanes; lane++)
+    memcpy(rows[lane], g.region->data + g.offset[lane], 16);
+  if (view->count_stats)
+    count_access(view, &g, addr, 16, true);
+  return true;
+}
+
+// --- stores -------------------------------------------------------------------------------------
 static bool same_value(int lane, int other, sim_access access, const uint32_t *const planes[]) {
   uint32_t count = access.elem_bytes < 4 ? access.elems : access.elems * access.elem_bytes / 4u;
   uint32_t keep = access.elem_bytes < 4 ? (UINT32_C(1) << 8 * access.elem_bytes) - 1 : UINT32_MAX;
@@ -536,6 +480,8 @@ static bool same_value(int lane, int other, sim_access access, const uint32_t *c
 // overlap only where their offsets are equal; a 1024-bit filter keeps the usual case linear.
 static bool check_lane_overlap(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
                                uint32_t bytes, sim_access access, const uint32_t *const planes[]) {
+  if (g->contiguous)
+    return true;
   uint64_t seen[16] = {0}, twice = 0;
   int shift = __builtin_ctz(bytes);
   for (uint32_t m = g->mask; m; m &= m - 1) {
@@ -562,8 +508,12 @@ static bool check_lane_overlap(sim_mem_view *view, const group *g, const uint64_
 
 static void scatter_words(const group *g, uint32_t words, const uint32_t *const planes[]) {
   uint8_t *data = g->region->data;
-  if (words == 1 && contiguous(g, 4)) {
-    memcpy(data + g->offset[0], planes[0], 4 * SIM_LANES);
+  if (words == 1 && g->contiguous) {
+    memcpy(data + g->lo, planes[0], 4 * (size_t)g->lanes);
+    return;
+  }
+  if (words == 4 && g->block) {
+    scatter_quads(g, planes);
     return;
   }
   for (uint32_t p = 0; p < words; p++)
@@ -595,39 +545,46 @@ static bool check_writable(sim_mem_view *view, const group *g, const uint64_t ad
   return fault(view, SIM_BAD_ADDRESS, lane, addr[lane], what, bytes, why);
 }
 
+static bool store_group(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
+                        sim_access access, uint32_t bytes, const uint32_t *const planes[]) {
+  if (!check_writable(view, g, addr, bytes, V_STORE))
+    return false;
+  if (tracked(view, g->region) &&
+      (!check_lane_overlap(view, g, addr, bytes, access, planes) ||
+       !track(view, g, addr, bytes, access.sem ? SIM_RACE_STRONG_WRITE : SIM_RACE_WRITE)))
+    return false;
+  if (access.elem_bytes >= 4)
+    scatter_words(g, bytes / 4, planes);
+  else
+    scatter_small(g, access, planes);
+  set_init_lanes(g, bytes);
+  if (access.sem)
+    track_strong(view, g, false, true, access);
+  if (view->count_stats)
+    count_access(view, g, addr, bytes, false);
+  return true;
+}
+
 bool sim_mem_store(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
                    uint32_t mask, sim_access access, const uint32_t *const planes[]) {
   uint32_t bytes = (uint32_t)access.elem_bytes * access.elems;
+  group g;
   if (!mask)
     return true;
+  if (take_block(view, space, addr, mask, bytes, &g))
+    return store_group(view, &g, addr, access, bytes, planes);
   if (bytes > 1 && !check_alignment(view, addr, mask, bytes, V_STORE))
     return false;
   while (mask) {
-    group g;
     if (!take_group(view, space, addr, &mask, bytes, V_STORE, &g))
       return false;
-    if (!g.mask)
-      continue;
-    if (!check_writable(view, &g, addr, bytes, V_STORE))
+    if (g.mask && !store_group(view, &g, addr, access, bytes, planes))
       return false;
-    if (tracked(view, g.region) &&
-        (!check_lane_overlap(view, &g, addr, bytes, access, planes) ||
-         !track(view, &g, addr, bytes, access.sem ? SIM_RACE_STRONG_WRITE : SIM_RACE_WRITE)))
-      return false;
-    if (access.elem_bytes >= 4)
-      scatter_words(&g, bytes / 4, planes);
-    else
-      scatter_small(&g, access, planes);
-    set_init_lanes(&g, bytes);
-    track_strong(view, &g, false, true, access);
-    if (view->count_stats)
-      count_access(view, &g, addr, bytes, false);
   }
   return true;
 }
 
-// --- atomics
-// ---------------------------------------------------------------------------------------
+// --- atomics ------------------------------------------------------------------------------------
 bool sim_mem_atomic(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
                     uint32_t mask, sim_access access, uint8_t *out_host[SIM_LANES],
                     uint32_t *out_shared) {
@@ -665,8 +622,7 @@ bool sim_mem_atomic(sim_mem_view *view, sim_space space, const uint64_t addr[SIM
   return true;
 }
 
-// --- cp.async
-// --------------------------------------------------------------------------------------
+// --- cp.async -----------------------------------------------------------------------------------
 static uint32_t source_size(const uint32_t *src_bytes, int lane, uint32_t bytes) {
   return src_bytes ? src_bytes[lane] : bytes;
 }
@@ -682,33 +638,50 @@ static uint32_t lanes_of_size(const uint32_t *src_bytes, uint32_t mask, uint32_t
   return lanes;
 }
 
-bool sim_mem_copy_issue(sim_mem_view *view, const uint64_t dst[SIM_LANES],
-                        const uint64_t src[SIM_LANES], uint32_t mask, uint32_t bytes,
-                        const uint32_t *src_bytes) {
-  uint32_t rest = mask;
-  if (!mask)
-    return true;
+// Every lane copies all its bytes.
+static bool whole_copies(const uint32_t *src_bytes, uint32_t bytes) {
+  uint32_t differ = 0;
+  for (int lane = 0; lane < SIM_LANES && src_bytes; lane++)
+    differ |= src_bytes[lane] ^ bytes;
+  return !differ;
+}
+
+// The block form of a copy: both sides usual, nothing zero-filled.
+static bool take_copy(sim_mem_view *view, const uint64_t dst[SIM_LANES],
+                      const uint64_t src[SIM_LANES], uint32_t mask, uint32_t bytes,
+                      const uint32_t *src_bytes, group *to, group *from) {
+  return mask == UINT32_MAX && whole_copies(src_bytes, bytes) &&
+         take_block(view, SIM_SPACE_SHARED, dst, mask, bytes, to) &&
+         take_block(view, SIM_SPACE_GLOBAL, src, mask, bytes, from);
+}
+
+static bool issue_to(sim_mem_view *view, const uint64_t dst[SIM_LANES], uint32_t mask,
+                     uint32_t bytes) {
   if (!check_alignment(view, dst, mask, bytes, V_COPY_TO))
     return false;
-  while (rest) {
+  while (mask) {
     group g;
-    if (!take_group(view, SIM_SPACE_SHARED, dst, &rest, bytes, V_COPY_TO, &g))
+    if (!take_group(view, SIM_SPACE_SHARED, dst, &mask, bytes, V_COPY_TO, &g))
       return false;
     if (!track(view, &g, dst, bytes, SIM_RACE_ASYNC_WRITE))
       return false;
     if (view->count_stats && g.mask)
-      view->bank_conflicts += sim_bank_conflicts(dst, g.mask, bytes);
+      count_access(view, &g, dst, bytes, false);
   }
-  rest = mask & ~(src_bytes ? lanes_of_size(src_bytes, mask, bytes, 0) : 0);
+  return true;
+}
+
+static bool issue_from(sim_mem_view *view, const uint64_t src[SIM_LANES], uint32_t mask,
+                       uint32_t bytes, const uint32_t *src_bytes) {
+  uint32_t rest = mask & ~(src_bytes ? lanes_of_size(src_bytes, mask, bytes, 0) : 0);
   if (!check_alignment(view, src, rest, bytes, V_COPY_FROM))
     return false;
   while (rest) {
-    uint32_t size = source_size(src_bytes, __builtin_ctz(rest), bytes);
-    if (size > bytes) {
-      int lane = __builtin_ctz(rest);
-      return fault(view, SIM_BAD_ADDRESS, lane, src[lane], V_COPY_FROM, bytes,
+    int first = __builtin_ctz(rest);
+    uint32_t size = source_size(src_bytes, first, bytes);
+    if (size > bytes)
+      return fault(view, SIM_BAD_ADDRESS, first, src[first], V_COPY_FROM, bytes,
                    "src-size is larger than cp-size");
-    }
     uint32_t lanes = src_bytes ? lanes_of_size(src_bytes, rest, bytes, size) : rest;
     rest &= ~lanes;
     while (lanes) {
@@ -724,39 +697,80 @@ bool sim_mem_copy_issue(sim_mem_view *view, const uint64_t dst[SIM_LANES],
   return true;
 }
 
-// Addresses were checked at issue; freed memory and bounds are checked again because a copy may
-// land late.
+bool sim_mem_copy_issue(sim_mem_view *view, const uint64_t dst[SIM_LANES],
+                        const uint64_t src[SIM_LANES], uint32_t mask, uint32_t bytes,
+                        const uint32_t *src_bytes) {
+  group to, from;
+  if (!mask)
+    return true;
+  if (!take_copy(view, dst, src, mask, bytes, src_bytes, &to, &from))
+    return issue_to(view, dst, mask, bytes) && issue_from(view, src, mask, bytes, src_bytes);
+  if (!track(view, &to, dst, bytes, SIM_RACE_ASYNC_WRITE) ||
+      !track(view, &from, src, bytes, SIM_RACE_ASYNC_READ))
+    return false;
+  if (view->count_stats) {
+    count_access(view, &to, dst, bytes, false);
+    count_access(view, &from, src, bytes, true);
+  }
+  return true;
+}
+
+static void land_block(const group *to, const group *from, uint32_t bytes) {
+  uint8_t *out = to->region->data;
+  const uint8_t *in = from->region->data;
+  for (int lane = 0; lane < SIM_LANES; lane++) {
+    if (bytes == 16)
+      memcpy(out + to->offset[lane], in + from->offset[lane], 16);
+    else
+      memcpy(out + to->offset[lane], in + from->offset[lane], bytes);
+  }
+  set_init_lanes(to, bytes);
+}
+
+static bool land_lane(sim_mem_view *view, int lane, uint64_t dst, uint64_t src, uint32_t bytes,
+                      uint32_t size) {
+  sim_region *shared = view->shared;
+  uint32_t init = UINT32_MAX;
+  uint64_t at = dst - shared->base;
+  uint8_t buffer[16] = {0};
+  if (at > shared->bytes || shared->bytes - at < bytes)
+    return true; // bounds checks are off
+  if (size) {
+    sim_region *from = region_of_space(view, SIM_SPACE_GLOBAL, src);
+    uint64_t offset = from ? src - from->base : 0;
+    if (!from || from->freed || offset > from->bytes || from->bytes - offset < size) {
+      if (!view->check_bounds)
+        return true;
+      return fault_outside(view, SIM_SPACE_GLOBAL, from, lane, src, src, V_COPY_FROM, size);
+    }
+    memcpy(buffer, from->data + offset, size);
+    if (!from->all_init)
+      init = init_word(from, offset) | ~((UINT32_C(1) << size) - 1);
+  }
+  memcpy(shared->data + at, buffer, bytes);
+  if (init == UINT32_MAX) {
+    set_init(shared, at, bytes);
+    return true;
+  }
+  for (uint32_t i = 0; i < bytes; i++)
+    sim_region_mark(shared, at + i, 1, init >> i & 1);
+  return true;
+}
+
+// Addresses were checked at issue; bounds are checked again because memory may have been freed
+// before a late landing.
 bool sim_mem_copy_land(sim_mem_view *view, const uint64_t dst[SIM_LANES],
                        const uint64_t src[SIM_LANES], uint32_t mask, uint32_t bytes,
                        const uint32_t *src_bytes) {
-  sim_region *shared = view->shared;
+  group to, from;
+  if (take_copy(view, dst, src, mask, bytes, src_bytes, &to, &from) && from.region->all_init) {
+    land_block(&to, &from, bytes);
+    return true;
+  }
   for (uint32_t m = mask; m; m &= m - 1) {
     int lane = __builtin_ctz(m);
-    uint32_t size = source_size(src_bytes, lane, bytes), init = UINT32_MAX;
-    uint64_t at = dst[lane] - shared->base;
-    if (at > shared->bytes || shared->bytes - at < bytes)
-      continue; // only with bounds checks off
-    uint8_t buffer[16] = {0};
-    if (size) {
-      sim_region *from = region_of_space(view, SIM_SPACE_GLOBAL, src[lane]);
-      uint64_t offset = from ? src[lane] - from->base : 0;
-      if (!from || from->freed || offset > from->bytes || from->bytes - offset < size) {
-        if (!view->check_bounds)
-          continue;
-        return fault_outside(view, SIM_SPACE_GLOBAL, from, lane, src[lane], src[lane], V_COPY_FROM,
-                             size);
-      }
-      memcpy(buffer, from->data + offset, size);
-      if (!from->all_init)
-        init = init_word(from, offset) | ~((UINT32_C(1) << size) - 1);
-    }
-    memcpy(shared->data + at, buffer, bytes);
-    if (init == UINT32_MAX) {
-      set_init(shared, at, bytes);
-    } else {
-      for (uint32_t i = 0; i < bytes; i++)
-        mark_init(shared, at + i, 1, init >> i & 1);
-    }
+    if (!land_lane(view, lane, dst[lane], src[lane], bytes, source_size(src_bytes, lane, bytes)))
+      return false;
   }
   return true;
 }

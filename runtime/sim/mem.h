@@ -73,7 +73,7 @@ static inline sim_space sim_space_of_generic(uint64_t *address) {
   return space;
 }
 
-// --- regions -------------------------------------------------------------------------------------
+// --- regions ------------------------------------------------------------------------------------
 struct sim_race_cell;
 typedef struct sim_region {
   uint64_t base, bytes; // addresses [base, base + bytes) of its space
@@ -99,8 +99,10 @@ void sim_region_reset(sim_region *region, uint64_t seed);
 // Host side; offsets are checked by assertion. write marks initialised, poison marks never written.
 void sim_region_write(sim_region *region, size_t offset, const void *bytes, size_t len);
 void sim_region_poison(sim_region *region, size_t offset, const void *bytes, size_t len);
+// Sets or clears the init bits of a range.
+void sim_region_mark(sim_region *region, size_t offset, size_t len, bool written);
 
-// --- the global space ----------------------------------------------------------------------------
+// --- the global space ---------------------------------------------------------------------------
 typedef struct sim_mem sim_mem;
 sim_mem *sim_mem_new(void);
 void sim_mem_free(sim_mem *mem);
@@ -108,12 +110,14 @@ uint64_t sim_mem_alloc(sim_mem *mem, size_t bytes, const char *name); // uniniti
 bool sim_mem_release(sim_mem *mem, uint64_t address); // false: not the start of a live allocation
 // The live region containing the address, or NULL.
 sim_region *sim_mem_find(sim_mem *mem, uint64_t address);
+// The last region that starts at or below the address, freed ones included; or NULL.
+sim_region *sim_mem_below(const sim_mem *mem, uint64_t address);
 // Host access by address; false when the range is not inside one live allocation.
 bool sim_mem_host_write(sim_mem *mem, uint64_t address, const void *bytes, size_t len);
 bool sim_mem_host_read(sim_mem *mem, uint64_t address, void *out_bytes, size_t len);
 bool sim_mem_host_poison(sim_mem *mem, uint64_t address, const void *bytes, size_t len);
 
-// --- faults --------------------------------------------------------------------------------------
+// --- faults -------------------------------------------------------------------------------------
 typedef struct sim_fault {
   sim_verdict verdict; // SIM_OK: nothing happened
   int lane;            // lane within the warp; -1: none in particular
@@ -122,7 +126,7 @@ typedef struct sim_fault {
   char text[600];      // one sentence or two; the caller adds CTA, warp and source line
 } sim_fault;
 
-// --- a warp's view -------------------------------------------------------------------------------
+// --- a warp's view ------------------------------------------------------------------------------
 struct sim_race_agent;
 typedef struct sim_mem_view {
   sim_mem *global;
@@ -141,7 +145,7 @@ typedef struct sim_mem_view {
   bool count_stats;
 } sim_mem_view;
 
-// --- whole-warp accesses -------------------------------------------------------------------------
+// --- whole-warp accesses ------------------------------------------------------------------------
 // Semantics of an access for the race detector. Weak: plain ld/st. Strong: relaxed, volatile, mmio,
 // atom, red. Acquire and release are added bits.
 enum { SIM_SEM_WEAK = 0, SIM_SEM_STRONG = 1, SIM_SEM_ACQUIRE = 2, SIM_SEM_RELEASE = 4 };
@@ -154,7 +158,7 @@ typedef struct sim_access {
   uint8_t scope;      // sim_scope
 } sim_access;
 
-// addr[lane] is read for lanes of `mask` only. planes[]: elements of 4 bytes or less take one plane
+// addr[lane] counts for lanes of `mask` only. planes[]: elements of 4 bytes or less take one plane
 // each (loads zero-extend; stores take the low bytes), larger elements take elem_bytes / 4 planes,
 // low word first; a NULL plane of a load is a sink. Alignment is elem_bytes * elems.
 // false: a fault, written to view->fault; lanes before the faulting one may have been done.
@@ -162,6 +166,12 @@ bool sim_mem_load(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_L
                   uint32_t mask, sim_access access, uint32_t *const planes[]);
 bool sim_mem_store(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
                    uint32_t mask, sim_access access, const uint32_t *const planes[]);
+// Rows of 16 bytes as they lie in memory, for ldmatrix: lane i's row to rows[i].
+bool sim_mem_load_rows(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
+                       uint32_t mask, uint32_t rows[SIM_LANES][4]);
+// Rows of 16 bytes as they lie in memory, for ldmatrix: lane i's row to rows[i].
+bool sim_mem_load_rows(sim_mem_view *view, sim_space space, const uint64_t addr[SIM_LANES],
+                       uint32_t mask, uint32_t rows[SIM_LANES][4]);
 // Checks an atomic read-modify-write of every lane and hands out host pointers; the caller applies
 // the operation in lane order. elem_bytes * elems bytes per lane. out_shared[lane] is set where the
 // cell is shared memory (the flush rule of add.f32 differs); may be NULL.
@@ -189,8 +199,7 @@ bool sim_mem_copy_land(sim_mem_view *view, const uint64_t dst[SIM_LANES],
 // accesses go by half warps, 16-byte ones by quarters).
 uint32_t sim_bank_conflicts(const uint64_t addr[SIM_LANES], uint32_t mask, uint32_t bytes);
 
-// --- ldmatrix, stmatrix, movmatrix (shmem_matrix.c)
-// ------------------------------------------------
+// --- ldmatrix, stmatrix, movmatrix (shmem_matrix.c) ---------------------------------------------
 typedef enum sim_matrix_shape {
   SIM_M8N8_B16,  // ldmatrix/stmatrix .m8n8 .b16, with or without .trans
   SIM_M16N16_B8, // ldmatrix .m16n16.trans.b8

@@ -11,7 +11,7 @@
 #include "lang/base/assert.h"
 #include <string.h>
 
-// --- forms ---------------------------------------------------------------------------------------
+// --- forms --------------------------------------------------------------------------------------
 typedef struct mma_row {
   uint8_t kind, path, frac_bits, scale_vec, scale, archs;
   uint16_t m, k, step;
@@ -91,8 +91,8 @@ bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *s) {
   return bytes && s->thread_a < 2 && s->thread_b < 4;
 }
 
-// --- fragments to words
-// ---------------------------------------------------------------------------- Register words by
+// --- fragments to words -------------------------------------------------------------------------
+// Register words by
 // position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
 SIM_INLINE void spread_a(const sim_mma_desc *desc, const uint32_t *const a[], uint32_t aw[][16]) {
   for (int r = 0; r < desc->a_regs; r++)
@@ -137,7 +137,7 @@ static void gather_d(const sim_mma_desc *desc, uint32_t cm[8][16], uint32_t *con
         d[r][4 * g + q] = cm[2 * q + (r & 1)][g + 8 * (r >> 1)];
 }
 
-// --- decoding ------------------------------------------------------------------------------------
+// --- decoding -----------------------------------------------------------------------------------
 // How a byte container (or 16-bit element) of a type up to 16 bits becomes a float: field widths,
 // and where the value sits in its container.
 typedef struct small_format {
@@ -244,7 +244,7 @@ SIM_CLONES static uint32_t decode_operands(const sim_mma_desc *desc, const uint3
   return special;
 }
 
-// --- paths ---------------------------------------------------------------------------------------
+// --- paths --------------------------------------------------------------------------------------
 static bool fast_fused(const sim_mma_desc *desc, const uint32_t *const a[],
                        const uint32_t *const b[], uint32_t cm[8][16]) {
   operands ops;

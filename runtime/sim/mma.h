@@ -101,7 +101,7 @@ void sim_mma_reference(const sim_mma_desc *desc, const uint32_t *const a[],
                        const uint32_t *const b[], const uint32_t *const c[], uint32_t *const d[],
                        const sim_mma_scales *scales);
 
-// --- the fused step, reused by wgmma -------------------------------------------------------------
+// --- the fused step, reused by wgmma ------------------------------------------------------------
 typedef enum sim_step_out { SIM_OUT_F32, SIM_OUT_E8M13, SIM_OUT_F16 } sim_step_out;
 
 // One decoded operand element: value = (-1)^negative * sig * 2^(exp - sim_num_frac_bits(type)).

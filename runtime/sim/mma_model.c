@@ -15,7 +15,7 @@
 #include <math.h>
 #include <string.h>
 
-// --- element types -------------------------------------------------------------------------------
+// --- element types ------------------------------------------------------------------------------
 typedef struct type_facts {
   const char *name;
   uint8_t bits, exp_bits, frac_bits;
@@ -80,7 +80,7 @@ sim_num sim_num_decode(sim_mma_type type, uint32_t bits) {
   return n;
 }
 
-// --- the step ------------------------------------------------------------------------------------
+// --- the step -----------------------------------------------------------------------------------
 enum { NAN_F32 = 0x7FFFFFFF, NAN_F16 = 0x7FFF };
 
 // sig * 2^shift, cut toward zero.
@@ -181,7 +181,7 @@ uint32_t sim_step_reference(const sim_num *a, const sim_num *b, int n, int produ
   return round_to_f32(sum < 0, magnitude, scale, out == SIM_OUT_E8M13 ? 14 : 24);
 }
 
-// --- fragments -----------------------------------------------------------------------------------
+// --- fragments ----------------------------------------------------------------------------------
 // Element (row, k) of A: PTX ISA 9.7.14.5. An element of W bits; 32 / W of them per register.
 static uint32_t a_element(const sim_mma_desc *desc, const uint32_t *const a[], int row, int k) {
   int per = 32 / desc->elem_bits, halves = desc->form.m / 8;
@@ -221,7 +221,7 @@ static sim_num decode_operand(const sim_mma_desc *desc, sim_mma_type type, uint3
   return sim_num_decode(type, bits);
 }
 
-// --- block scale ---------------------------------------------------------------------------------
+// --- block scale --------------------------------------------------------------------------------
 typedef struct scale_value {
   bool nan;
   int sig, exp; // value sig * 2^(exp - 3); ue8m0: sig 8
@@ -288,8 +288,7 @@ static uint32_t mx4_element(const sim_mma_desc *desc, const sim_num *a, const si
   return round_to_f32(total < 0, magnitude, max_exp - desc->frac_bits, 24);
 }
 
-// --- one element per path
-// --------------------------------------------------------------------------
+// --- one element per path -----------------------------------------------------------------------
 static uint32_t fused_element(const sim_mma_desc *desc, const sim_num *a, const sim_num *b,
                               uint32_t c) {
   sim_step_out out = desc->form.d == SIM_MMA_F16 ? SIM_OUT_F16 : SIM_OUT_F32;
@@ -424,7 +423,7 @@ static void double_mma(const sim_mma_desc *desc, const uint32_t *const a[],
     }
 }
 
-// --- the instruction -----------------------------------------------------------------------------
+// --- the instruction ----------------------------------------------------------------------------
 static uint32_t element(const sim_mma_desc *desc, const uint32_t *const a[],
                         const uint32_t *const b[], uint32_t c, const sim_mma_scales *scales,
                         int row, int col) {

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- epochs --------------------------------------------------------------------------------------
+// --- epochs -------------------------------------------------------------------------------------
 //   63       44 43      23 22      5   4     3    0
 //   |  agent   |  clock   |  line   | strong | bytes |
 #define BYTES_MASK UINT64_C(0xF)
@@ -33,7 +33,7 @@ static inline uint32_t epoch_line(uint64_t e) {
 }
 static inline bool is_set(uint64_t e) { return epoch_agent(e) == AGENT_SET; }
 
-// --- state ---------------------------------------------------------------------------------------
+// --- state --------------------------------------------------------------------------------------
 enum { MAX_WARPS = 32, MAX_BARRIERS = 16, MAX_SET = 64, MEMO_SIZE = 1024 };
 enum { MAX_SETS = 1 << 18 }; // then unused sets are dropped
 
@@ -96,7 +96,7 @@ static void *must(void *p) {
   return p;
 }
 
-// --- launches and CTAs ---------------------------------------------------------------------------
+// --- launches and CTAs --------------------------------------------------------------------------
 sim_race *sim_race_new(void) { return must(calloc(1, sizeof(sim_race))); }
 
 static void drop_objects(sim_race *race) {
@@ -175,7 +175,7 @@ void sim_race_cta_free(sim_race_cta *cta) {
 
 sim_race_agent *sim_race_warp(sim_race_cta *cta, uint32_t warp) { return &cta->warps[warp]; }
 
-// --- vector clocks -------------------------------------------------------------------------------
+// --- vector clocks ------------------------------------------------------------------------------
 static inline bool known(const sim_race_agent *agent, uint64_t e) {
   uint32_t local = epoch_agent(e) - agent->cta->first_agent;
   if (local < agent->cta->race->agents_per_cta)
@@ -241,8 +241,7 @@ static void learn(sim_race_agent *agent, const sim_clocks *from) {
   agent->foreign = sim_clocks_join(agent->foreign, from);
 }
 
-// --- synchronisation objects
-// -----------------------------------------------------------------------
+// --- synchronisation objects --------------------------------------------------------------------
 static uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 31)) * UINT64_C(0x9E3779B97F4A7C15);
   return x ^ (x >> 29);
@@ -352,7 +351,7 @@ void sim_race_strong(sim_race_agent *agent, sim_region *region, uint64_t offset,
   }
 }
 
-// --- shadows -------------------------------------------------------------------------------------
+// --- shadows ------------------------------------------------------------------------------------
 void sim_race_forget(sim_region *region) {
   sim_race *race = region->shadow_owner;
   for (size_t i = 0; race && i < race->shadowed_count; i++) {
@@ -381,7 +380,7 @@ static void need_shadow(sim_race *race, sim_region *region) {
   race->shadowed[race->shadowed_count++] = region;
 }
 
-// --- sets of epochs ------------------------------------------------------------------------------
+// --- sets of epochs -----------------------------------------------------------------------------
 typedef struct epochs {
   uint32_t count;
   const uint64_t *data;
@@ -546,7 +545,7 @@ static uint64_t memo_reader(const sim_race_agent *agent, uint64_t word, uint64_t
   return to;
 }
 
-// --- reports -------------------------------------------------------------------------------------
+// --- reports ------------------------------------------------------------------------------------
 static void name_agent(const sim_race *race, uint32_t id, char *out, size_t size) {
   uint32_t local = id % race->agents_per_cta;
   uint64_t cta = id / race->agents_per_cta;
@@ -603,7 +602,7 @@ static bool report(const sim_race_agent *agent, const sim_region *region, uint64
   return false;
 }
 
-// --- accesses ------------------------------------------------------------------------------------
+// --- accesses -----------------------------------------------------------------------------------
 // The first epoch of `word` that races with e (same bytes, not both strong, unknown), or 0.
 static uint64_t conflict(const sim_race_agent *agent, uint64_t word, uint64_t e) {
   epochs old;

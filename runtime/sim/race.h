@@ -38,7 +38,7 @@ sim_race_cta *sim_race_cta_new(sim_race *race, uint64_t cta, sim_region *shared)
 void sim_race_cta_free(sim_race_cta *cta);
 sim_race_agent *sim_race_warp(sim_race_cta *cta, uint32_t warp);
 
-// --- synchronisation -----------------------------------------------------------------------------
+// --- synchronisation ----------------------------------------------------------------------------
 void sim_race_bar_arrive(sim_race_agent *agent, uint32_t barrier);
 void sim_race_bar_complete(sim_race_cta *cta, uint32_t barrier, uint32_t warps);
 // The copies issued so far by this warp and not committed yet become one group.
@@ -50,8 +50,8 @@ void sim_race_fence(sim_race_agent *agent, sim_scope scope);
 void sim_race_release(sim_race_agent *agent, uint64_t key);
 void sim_race_acquire(sim_race_agent *agent, uint64_t key);
 
-// --- accesses (called by mem.c)
-// -------------------------------------------------------------------- The shadow of 4 bytes. An
+// --- accesses (called by mem.c) -----------------------------------------------------------------
+// The shadow of 4 bytes. An
 // epoch packs (low to high) the bytes touched, whether the access was strong, PTX line, clock and
 // agent; or it is the index of a set of epochs, where agents read without being ordered or where
 // bytes of one cell have different writers. 0: none yet.

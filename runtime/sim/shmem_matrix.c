@@ -1,8 +1,8 @@
 // ldmatrix, stmatrix, movmatrix, and how shared accesses fall on banks.
 //
-// A matrix is rows of 16 bytes whose addresses come from consecutive lanes. Rows travel as four
-// words per lane (rows[w][lane]: word w of the row the lane addresses), so bounds, alignment, init
-// bits and races are those of one ordinary warp access; the rest is moving bytes between lanes.
+// A matrix is rows of 16 bytes whose addresses come from consecutive lanes: rows[i] is the row that
+// lane i addresses. Rows go through mem.c as one warp access, so bounds, alignment, init bits and
+// races are checked there; the rest is moving bytes between lanes.
 // With g = lane / 4 and q = lane % 4 (PTX ISA 9.7.14.5.15 to .17):
 //
 //   m8n8 b16            register i: row g of matrix i, bytes 4q..4q+3
@@ -14,7 +14,7 @@
 #include "lang/base/assert.h"
 #include <string.h>
 
-typedef uint32_t row_words[4][SIM_LANES];
+typedef uint32_t row_words[SIM_LANES][4];
 
 // Sub-byte matrices: a slot of 16 bytes holds 16 packed elements and padding.
 static int packed_bits(sim_matrix_shape shape) {
@@ -46,7 +46,7 @@ static uint32_t address_lanes(sim_matrix matrix) {
 }
 
 static inline uint32_t row_byte(row_words rows, int row, int byte) {
-  return rows[byte >> 2][row] >> 8 * (byte & 3) & 0xFF;
+  return rows[row][byte >> 2] >> 8 * (byte & 3) & 0xFF;
 }
 
 // Elements become bytes: element k of a slot sits in bits [bits * k, bits * (k + 1)).
@@ -55,14 +55,14 @@ static void expand_rows(row_words rows, uint32_t lanes, int bits) {
     int lane = __builtin_ctz(m);
     uint8_t slot[20] = {0}, out[16];
     for (int w = 0; w < 3; w++)
-      memcpy(slot + 4 * w, &rows[w][lane], 4);
+      memcpy(slot + 4 * w, &rows[lane][w], 4);
     for (int k = 0; k < 16; k++) {
       int at = bits * k;
       uint32_t pair = slot[at >> 3] | (uint32_t)slot[(at >> 3) + 1] << 8;
       out[k] = (uint8_t)(pair >> (at & 7) & ((1u << bits) - 1));
     }
     for (int w = 0; w < 4; w++)
-      memcpy(&rows[w][lane], out + 4 * w, 4);
+      memcpy(&rows[lane][w], out + 4 * w, 4);
   }
 }
 
@@ -70,16 +70,19 @@ static void expand_rows(row_words rows, uint32_t lanes, int bits) {
 static bool load_packed(sim_mem_view *view, sim_space space, int bits,
                         const uint64_t addr[SIM_LANES], uint32_t lanes, row_words rows) {
   sim_access first = {.elem_bytes = 4, .elems = 2}, rest = {.elem_bytes = 4, .elems = 1};
-  uint32_t *low[2] = {rows[0], rows[1]}, *high[1] = {rows[2]};
-  if (!sim_mem_check_alignment(view, addr, lanes, 16, false) ||
-      !sim_mem_load(view, space, addr, lanes, first, low))
-    return false;
-  if (bits == 4)
-    return true;
+  uint32_t words[3][SIM_LANES] = {{0}};
+  uint32_t *low[2] = {words[0], words[1]}, *high[1] = {words[2]};
   uint64_t after[SIM_LANES];
   for (int lane = 0; lane < SIM_LANES; lane++)
     after[lane] = addr[lane] + 8;
-  return sim_mem_load(view, space, after, lanes, rest, high);
+  if (!sim_mem_check_alignment(view, addr, lanes, 16, false) ||
+      !sim_mem_load(view, space, addr, lanes, first, low) ||
+      (bits == 6 && !sim_mem_load(view, space, after, lanes, rest, high)))
+    return false;
+  for (int lane = 0; lane < SIM_LANES; lane++)
+    for (int w = 0; w < 3; w++)
+      rows[lane][w] = words[w][lane];
+  return true;
 }
 
 static bool load_rows(sim_mem_view *view, sim_space space, sim_matrix matrix,
@@ -92,9 +95,7 @@ static bool load_rows(sim_mem_view *view, sim_space space, sim_matrix matrix,
     expand_rows(rows, lanes, bits);
     return true;
   }
-  sim_access access = {.elem_bytes = 4, .elems = 4};
-  uint32_t *planes[4] = {rows[0], rows[1], rows[2], rows[3]};
-  return sim_mem_load(view, space, addr, lanes, access, planes);
+  return sim_mem_load_rows(view, space, addr, lanes, rows);
 }
 
 bool sim_ldmatrix(sim_mem_view *view, sim_space space, sim_matrix matrix,
@@ -112,23 +113,24 @@ bool sim_ldmatrix(sim_mem_view *view, sim_space space, sim_matrix matrix,
       }
     return true;
   }
-  for (int i = 0; i < matrix.count; i++)
-    for (int lane = 0; lane < SIM_LANES; lane++) {
-      int g = lane >> 2, q = lane & 3;
-      if (!matrix.trans) {
-        dst[i][lane] = rows[q][8 * i + g];
-        continue;
-      }
-      uint32_t even = rows[g >> 1][8 * i + 2 * q] >> 16 * (g & 1);
-      uint32_t odd = rows[g >> 1][8 * i + 2 * q + 1] >> 16 * (g & 1);
-      dst[i][lane] = (even & 0xFFFF) | odd << 16;
+  for (int i = 0; i < matrix.count; i++) {
+    if (!matrix.trans) { // word q of row g is lane 4g + q
+      memcpy(dst[i], rows[8 * i], 4 * SIM_LANES);
+      continue;
     }
+    for (int g = 0; g < 8; g++)
+      for (int q = 0; q < 4; q++) {
+        uint32_t even = rows[8 * i + 2 * q][g >> 1] >> 16 * (g & 1);
+        uint32_t odd = rows[8 * i + 2 * q + 1][g >> 1] >> 16 * (g & 1);
+        dst[i][4 * g + q] = (even & 0xFFFF) | odd << 16;
+      }
+  }
   return true;
 }
 
 static void put_byte(row_words rows, int row, int byte, uint32_t value) {
   int at = 8 * (byte & 3);
-  rows[byte >> 2][row] = (rows[byte >> 2][row] & ~(0xFFu << at)) | (value & 0xFF) << at;
+  rows[row][byte >> 2] = (rows[row][byte >> 2] & ~(0xFFu << at)) | (value & 0xFF) << at;
 }
 
 bool sim_stmatrix(sim_mem_view *view, sim_space space, sim_matrix matrix,
@@ -146,11 +148,15 @@ bool sim_stmatrix(sim_mem_view *view, sim_space space, sim_matrix matrix,
         for (int e = 0; e < 4; e++)
           put_byte(rows, 8 * i + 2 * q + (e >> 1), 2 * g + (e & 1), word >> 8 * e);
       } else {
-        rows[q][8 * i + g] = word;
+        rows[8 * i + g][q] = word;
       }
     }
   sim_access access = {.elem_bytes = 4, .elems = 4};
-  const uint32_t *planes[4] = {rows[0], rows[1], rows[2], rows[3]};
+  uint32_t words[4][SIM_LANES];
+  for (int lane = 0; lane < SIM_LANES; lane++)
+    for (int w = 0; w < 4; w++)
+      words[w][lane] = rows[lane][w];
+  const uint32_t *planes[4] = {words[0], words[1], words[2], words[3]};
   return sim_mem_store(view, space, addr, address_lanes(matrix), access, planes);
 }
 
@@ -165,8 +171,8 @@ void sim_movmatrix(const uint32_t src[SIM_LANES], uint32_t dst[SIM_LANES]) {
   memcpy(dst, result, sizeof result);
 }
 
-// --- bank conflicts
-// -------------------------------------------------------------------------------- Lanes of one
+// --- bank conflicts -----------------------------------------------------------------------------
+// Lanes of one
 // pass are served together when no bank has two different words among them.
 static uint32_t pass_wavefronts(const uint64_t addr[SIM_LANES], uint32_t lanes, uint32_t words) {
   uint64_t word_of[32][32]; // words a bank already has

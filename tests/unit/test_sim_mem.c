@@ -329,7 +329,7 @@ static void test_bank_conflicts(void **state) {
   assert_int_equal(sim_bank_conflicts(f->addr, UINT32_MAX, 16), 0);
 }
 
-// --- matrix moves --------------------------------------------------------------------------------
+// --- matrix moves -------------------------------------------------------------------------------
 // Shared byte i holds i % 251, so every byte of a small tile is told from its neighbours.
 static void number_shared(fixture *f) {
   uint8_t image[4096];

@@ -17,7 +17,7 @@ static uint32_t next_random(void) {
   return (uint32_t)(random_state >> 32);
 }
 
-// --- operands ------------------------------------------------------------------------------------
+// --- operands -----------------------------------------------------------------------------------
 typedef struct planes {
   uint32_t data[16][32];
   const uint32_t *in[16];
@@ -97,7 +97,7 @@ static void fill(planes *p, int regs, int elem_bits, sim_mma_type type, style ho
     }
 }
 
-// --- every form: fast == plain -------------------------------------------------------------------
+// --- every form: fast == plain ------------------------------------------------------------------
 static void compare_form(const sim_mma_desc *desc, int rounds, long *elements) {
   planes a, b, c, fast, plain, sa, sb;
   planes_init(&a), planes_init(&b), planes_init(&c), planes_init(&fast), planes_init(&plain);
@@ -207,7 +207,7 @@ static void test_fast_equals_plain(void **state) {
   assert_int_equal(consumer.forms, base + 50 + 50 + 2 + 2);
 }
 
-// --- the step in doubles -------------------------------------------------------------------------
+// --- the step in doubles ------------------------------------------------------------------------
 // Exponent as the type stores it, from the value.
 static int stored_exponent(double value, int smallest) {
   int e = ilogb(value);
@@ -320,7 +320,7 @@ static void test_step_against_doubles(void **state) {
   }
 }
 
-// --- by hand -------------------------------------------------------------------------------------
+// --- by hand ------------------------------------------------------------------------------------
 static sim_mma_desc describe(sim_arch arch, sim_mma_form form) {
   sim_mma_desc desc;
   form.n = 8;
@@ -481,8 +481,8 @@ static void test_hand_f64(void **state) {
               256); // one ulp of 2^60
 }
 
-// --- block scale: which lane and byte supply a scale
-// ----------------------------------------------- All elements 1, all scales 1 except one byte that
+// --- block scale: which lane and byte supply a scale --------------------------------------------
+// All elements 1, all scales 1 except one byte that
 // doubles (ue8m0 0x80, ue4m3 0x40): exactly the row (or column) and k block it belongs to must show
 // it.
 typedef struct scale_case {

@@ -66,8 +66,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-// --- one access of one lane or all
-// -----------------------------------------------------------------
+// --- one access of one lane or all --------------------------------------------------------------
 typedef enum act { READ, WRITE, ATOMIC } act;
 typedef struct how {
   act what;
@@ -225,7 +224,7 @@ static void test_lanes_of_one_store(void **state) {
        "lanes 4 and 20 of one instruction store different values to 'smem' + 0x10");
 }
 
-// --- cp.async ------------------------------------------------------------------------------------
+// --- cp.async -----------------------------------------------------------------------------------
 static bool copy(fixture *f, sim_mem_view *view, uint64_t dst, uint64_t src, uint32_t line) {
   uint64_t to[32], from[32];
   for (int i = 0; i < 32; i++) {
@@ -274,7 +273,7 @@ static void test_cp_async_source(void **state) {
   RACE(f, copy(f, &v[0], S + 1024, f->global + 2048, 14), "by cp.async of warp 0");
 }
 
-// --- between CTAs --------------------------------------------------------------------------------
+// --- between CTAs -------------------------------------------------------------------------------
 static void test_ctas_do_not_share(void **state) {
   fixture *f = *state;
   sim_mem_view *a = &f->view[0][0], *b = &f->view[1][2];
@@ -369,8 +368,8 @@ static void test_flags(void **state) {
   assert_true(rd(&v[3], S, 13));
 }
 
-// --- against a plain detector
-// ---------------------------------------------------------------------- The same rules without
+// --- against a plain detector -------------------------------------------------------------------
+// The same rules without
 // epochs, sets or memos: every byte keeps all accesses of all warps.
 enum { BYTES = 64, EVENTS = 4000 };
 typedef struct event {
