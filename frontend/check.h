@@ -287,6 +287,8 @@ typedef struct fe_builtin {
   int arg;
 } fe_builtin;
 const fe_builtin *fe_find_builtin(const char *name);
+bool fe_has_effect(
+    const fe_builtin *builtin); // memory is written, or something is printed or checked
 size_t fe_builtin_names(const char *const **out);
 typedef enum fe_math {
   FE_M_EXP2,

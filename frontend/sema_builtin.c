@@ -22,6 +22,11 @@ const fe_builtin *fe_find_builtin(const char *name) {
   return NULL;
 }
 
+bool fe_has_effect(const fe_builtin *builtin) {
+  return builtin->handler == fe_b_store || builtin->handler == fe_b_atomic ||
+         builtin->handler == fe_b_print || builtin->handler == fe_b_assert;
+}
+
 size_t fe_builtin_names(const char *const **out) {
   *out = names;
   return NBUILTINS;

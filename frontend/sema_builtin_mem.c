@@ -83,6 +83,11 @@ BUILTIN_HANDLER(fe_b_load) {
   (void)arg;
   fe_access *access = want_access(ctx, call);
   ir_val mask, other;
+  if (access && access->tensor->dir == AST_DIR_OUT) {
+    tl_diag *diag = fe_error(ctx, call->args[0]->span, DIAG_E0222, access->tensor->name);
+    tl_note(ctx->diags, diag, access->tensor->span, "'%s' is declared here", access->tensor->name);
+    return fv_poison();
+  }
   if (!access || !no_hints(ctx, call) || !named_operand(ctx, call, "mask", access, TL_I1, &mask) ||
       !named_operand(ctx, call, "other", access, access->tensor->dtype, &other))
     return fv_poison();

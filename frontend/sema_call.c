@@ -160,8 +160,9 @@ static const char *cast_round(fe_ctx *ctx, const fe_call *call, tl_dtype from, t
     fe_error(ctx, expr->span, DIAG_E0619);
     return NULL;
   }
-  const char *word = to == TL_UE8M0 ? fe_choice(ctx, call, "round", "up|nearest|down", "up")
-                                    : fe_choice(ctx, call, "round", "rn|rz|rm|rp", "rn");
+  const char *word = to == TL_UE8M0
+                         ? fe_choice(ctx, call, "round", "up|nearest|down|rn|rz|rm|rp", "up")
+                         : fe_choice(ctx, call, "round", "rn|rz|rm|rp", "rn");
   if (!word)
     return NULL;
   if (!tl_is_float(to)) {

@@ -38,6 +38,8 @@ static fe_value eval_ident(fe_ctx *ctx, const ast_expr *expr) {
     return fv_float(HUGE_VAL);
   if (strcmp(name, "nan") == 0)
     return fv_float(NAN);
+  if (strcmp(name, "pi") == 0)
+    return fv_float(M_PI);
   if (fe_find_builtin(name)) {
     tl_diag *diag = fe_error(ctx, expr->span, DIAG_E0106, name, "a builtin function", "a value");
     tl_help(ctx->diags, diag, "call it: %s(...)", name);
@@ -178,18 +180,108 @@ fe_value fe_binary(fe_ctx *ctx, ast_op op, fe_value a, fe_value b, tl_span span_
   return with_origin(lower_binary(ctx, op, a.val, b.val), span);
 }
 
+// --- one side only ------------------------------------------------------------------------------
+
+static bool any_effect(fe_ctx *ctx, const ast_expr *expr);
+
+static bool call_effect(fe_ctx *ctx, const ast_expr *expr) {
+  const ast_expr *callee = expr->call.callee;
+  if (callee->kind == AST_INDEX)
+    callee = callee->index.base;
+  if (callee->kind == AST_IDENT) {
+    const fe_item *item = fe_find_item(ctx->program, callee->ident);
+    const fe_builtin *builtin = item ? NULL : fe_find_builtin(callee->ident);
+    if ((item && item->ast->kind == AST_ITEM_FN) || (builtin && fe_has_effect(builtin)))
+      return true;
+  }
+  for (uint32_t i = 0; i < expr->call.args.len; i++)
+    if (any_effect(ctx, expr->call.args.data[i].value))
+      return true;
+  return false;
+}
+
+// Whether evaluating `expr` may do more than give a value. Loads are bounded and divisions by zero
+// defined, so everything else may as well be evaluated where its value is not wanted.
+static bool any_effect(fe_ctx *ctx, const ast_expr *expr) {
+  switch (expr->kind) {
+  case AST_UNARY:
+    return any_effect(ctx, expr->unary.operand);
+  case AST_BINARY:
+    return any_effect(ctx, expr->binary.left) || any_effect(ctx, expr->binary.right);
+  case AST_TERNARY:
+    return any_effect(ctx, expr->ternary.cond) || any_effect(ctx, expr->ternary.then) ||
+           any_effect(ctx, expr->ternary.other);
+  case AST_CALL:
+    return call_effect(ctx, expr);
+  case AST_MEMBER:
+    return any_effect(ctx, expr->member.base);
+  case AST_INDEX:
+    for (uint32_t i = 0; i < expr->index.nsubs; i++)
+      if (expr->index.subs[i].value && any_effect(ctx, expr->index.subs[i].value))
+        return true;
+    return any_effect(ctx, expr->index.base);
+  default:
+    return false;
+  }
+}
+
+typedef struct choice_side {
+  const ast_expr *expr; // NULL: `known`
+  fe_value known;
+  int slot;               // hidden variable that takes the value
+  const ty_type **shared; // type of the first side
+} choice_side;
+
+static void run_choice(fe_ctx *ctx, const void *user) {
+  const choice_side *side = user;
+  fe_value v = fv_materialize(ctx, side->expr ? fe_eval_value(ctx, side->expr) : side->known);
+  if (v.kind == FV_IR && !*side->shared) {
+    *side->shared = ir_type(ctx->func, v.val);
+  } else if (v.kind == FV_IR && ir_type(ctx->func, v.val) != *side->shared) {
+    fe_error(ctx, side->expr ? side->expr->span : v.origin, DIAG_E0208,
+             "?:", ty_text(ctx->arena, *side->shared), fv_type_text(ctx, v));
+    v = fv_poison();
+  } else if (v.kind != FV_IR) {
+    v = fv_poison(); // structs have no choice; other kinds were reported
+  }
+  fe_sym_at(ctx, side->slot)->value = v;
+}
+
+static fe_value choose(fe_ctx *ctx, ir_val cond, tl_span span, choice_side a, choice_side b) {
+  uint32_t mark = fe_enter(ctx);
+  const ty_type *shared = NULL;
+  int errors = ctx->errors;
+  a.slot = b.slot = fe_declare(ctx, FS_VAR, "%choice", fv_void(), span);
+  a.shared = b.shared = &shared;
+  fe_branch(ctx, cond, span, run_choice, &a, run_choice, &b);
+  fe_value out = fe_sym_at(ctx, a.slot)->value;
+  fe_leave(ctx, mark);
+  if (out.kind != FV_IR && ctx->errors == errors)
+    fe_error(ctx, span, DIAG_E0208, "?:", "a scalar or tile", "something else");
+  return out.kind == FV_IR ? with_origin(out, span) : fv_poison();
+}
+
+static bool is_scalar_i1(fe_ctx *ctx, fe_value v) {
+  return v.kind == FV_IR && ir_type(ctx->func, v.val) == ty_scalar(ctx->types, TL_I1);
+}
+
 static fe_value eval_binary(fe_ctx *ctx, const ast_expr *expr) {
   ast_op op = expr->binary.op;
   fe_value a = fe_eval(ctx, expr->binary.left);
   // A constant on the left of && and || decides without looking at the right.
   if (a.kind == FV_BOOL && ((op == AST_OP_ANDAND && !a.b) || (op == AST_OP_OROR && a.b)))
     return a;
+  bool logical = op == AST_OP_ANDAND || op == AST_OP_OROR;
+  if (logical && is_scalar_i1(ctx, a) && any_effect(ctx, expr->binary.right)) {
+    choice_side right = {.expr = expr->binary.right}, known = {.known = fv_bool(op == AST_OP_OROR)};
+    return op == AST_OP_ANDAND ? choose(ctx, a.val, expr->span, right, known)
+                               : choose(ctx, a.val, expr->span, known, right);
+  }
   fe_value b = fe_eval(ctx, expr->binary.right);
-  if ((op == AST_OP_ANDAND || op == AST_OP_OROR) && !fv_bad(b) && a.kind == FV_BOOL &&
-      fv_type(ctx, b)->dtype == TL_I1)
+  if (logical && !fv_bad(b) && a.kind == FV_BOOL && fv_type(ctx, b)->dtype == TL_I1)
     return b;
-  if ((op == AST_OP_ANDAND || op == AST_OP_OROR) && b.kind == FV_BOOL && a.kind == FV_IR &&
-      fv_type(ctx, a)->dtype == TL_I1 && b.b == (op == AST_OP_ANDAND))
+  if (logical && b.kind == FV_BOOL && a.kind == FV_IR && fv_type(ctx, a)->dtype == TL_I1 &&
+      b.b == (op == AST_OP_ANDAND))
     return a;
   ctx->b.loc = expr->span;
   return fe_binary(ctx, op, a, b, expr->binary.left->span, expr->binary.right->span, expr->span);
@@ -219,7 +311,6 @@ static fe_value eval_unary(fe_ctx *ctx, const ast_expr *expr) {
   return with_origin(fv_ir(ir_unary(&ctx->b, code, v.val)), expr->span);
 }
 
-// Both sides are evaluated: loads are bounded, so that costs time and never faults.
 static fe_value eval_ternary(fe_ctx *ctx, const ast_expr *expr) {
   fe_value known;
   ir_val cond = fe_condition(ctx, expr->ternary.cond, "?:", &known);
@@ -227,6 +318,9 @@ static fe_value eval_ternary(fe_ctx *ctx, const ast_expr *expr) {
     return known;
   if (known.kind == FV_BOOL)
     return fe_eval(ctx, known.b ? expr->ternary.then : expr->ternary.other);
+  if (any_effect(ctx, expr->ternary.then) || any_effect(ctx, expr->ternary.other))
+    return choose(ctx, cond, expr->span, (choice_side){.expr = expr->ternary.then},
+                  (choice_side){.expr = expr->ternary.other});
   fe_value a = fe_eval_value(ctx, expr->ternary.then), b = fe_eval_value(ctx, expr->ternary.other);
   ctx->b.loc = expr->span;
   if (!fe_unify(ctx, &a, &b, expr->ternary.then->span, expr->ternary.other->span, expr->span, "?:"))

@@ -12,7 +12,8 @@
   "fn wants_32(in f32 X[P, 32]) { }\n"                                                             \
   "fn change(inout f32 v) { v = 1; }\n"                                                            \
   "kernel k[int B = 64, dtype T = f32](in f32 X[M, 64], in f8e4m3 Q[M, K], in bf16 H[M, K],\n"     \
-  "  in i32 IDX[M], inout f32 C[M, 64], inout f16 HC[M], i32 n, f32 f) grid(M) {\n"
+  "  in i32 IDX[M], inout f32 C[M, 64], inout f16 HC[M], out f32 O[M], inout i32 C2[M], i32 n, "   \
+  "f32 f) grid(M) {\n"
 
 typedef struct bad_case {
   const char *id, *text, *body;
@@ -99,6 +100,7 @@ static const bad_case body_cases[] = {
     {"E0208", "foreach: expected an iteration domain, found i32", "foreach (i in n) { }"},
     {"E0208", "sum: expected a tile, found i32", "let x = sum(n);"},
     {"E0208", "'s': expected struct S", "var s = S(1.0, 2); s = n;"},
+    {"E0208", "?:: expected i32, found f32", "let x = n > 2 ? atomic_add(C2[0], 1) : f;"},
     {"E0209", "'X' has rank 2, got 1 subscript(s)", "let x = load(X[0]);"},
     {"E0209", "'v' has rank 1, got 2 subscript(s)",
      "let v = load(X[0, 0 +: 64]); let x = v[:, 0 +: 8];"},
@@ -147,6 +149,7 @@ static const bad_case body_cases[] = {
     {"E0221", "'mask' is i1[32], expected i1[64]",
      "let x = load(X[0, 0 +: 64], mask = iota[32]() < n);"},
     {"E0221", "add the missing axis", "let x = load(X[0 +: 64, 0 +: 64], mask = iota[64]() < n);"},
+    {"E0222", "'O' is an out tensor and cannot be read", "let x = load(O[0]);"},
     {"E0223", "'X' is an in tensor and cannot be written", "store(X[0, 0], 1.0);"},
     {"E0223", "'X' is an in tensor and cannot be written", "put_first(X);"},
     {"E0224", "an index tile must have rank 1, found i32[4,1]",
