@@ -13,6 +13,7 @@
 // warp.
 #include "runtime/sim/race.h"
 #include "runtime/sim/race_clock.h"
+#include "runtime/sim/mma_tile.h"
 #include "lang/base/assert.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -618,83 +619,118 @@ static uint64_t conflict(const sim_race_agent *agent, uint64_t word, uint64_t e)
 typedef struct access_run {
   sim_race_agent *agent;
   sim_region *region;
-  const uint64_t *offset;
-  uint32_t bytes, cells, line;
+  uint32_t bytes, line; // per lane
   sim_race_kind kind;
   sim_fault *fault;
+  uint64_t epoch;
+  // What the last distinct cell contents became: neighbours usually look alike.
+  uint64_t write_from, write_to, read_from, read_to;
 } access_run;
 
-static bool run_reads(const access_run *a, uint32_t mask, uint64_t e) {
-  uint64_t write_ok = 0, read_from = 0, read_to = memo_reader(a->agent, 0, e);
-  sim_race_cell *shadow = a->region->shadow;
-  for (uint32_t m = mask; m; m &= m - 1) {
-    int lane = __builtin_ctz(m);
-    sim_race_cell *cell = shadow + (a->offset[lane] >> 2);
-    for (uint32_t i = 0; i < a->cells; i++, cell++) {
-      if (cell->write != write_ok) {
-        uint64_t x = conflict(a->agent, cell->write, e);
-        if (x)
-          return report(a->agent, a->region, a->offset[lane], a->bytes, lane, x, true, a->kind,
-                        a->line, a->fault);
-        write_ok = cell->write;
-      }
-      if (cell->read != read_from) {
-        read_from = cell->read;
-        read_to = memo_reader(a->agent, read_from, e);
-      }
-      cell->read = read_to;
-    }
-  }
-  return true;
+static bool is_read(sim_race_kind kind) {
+  return kind == SIM_RACE_READ || kind == SIM_RACE_STRONG_READ || kind == SIM_RACE_ASYNC_READ;
 }
 
-static bool run_writes(const access_run *a, uint32_t mask, uint64_t e) {
+// Checks the contents of a cell that differ from the last ones and works out what they become.
+static __attribute__((noinline)) bool enter_cell(access_run *a, const sim_race_cell *cell,
+                                                 uint64_t offset, int lane) {
   sim_race *race = a->agent->cta->race;
-  bool whole = (e & BYTES_MASK) == BYTES_MASK;
-  uint64_t write_from = 0, write_to = e, read_from = 0, read_to = 0;
-  sim_race_cell *shadow = a->region->shadow;
-  for (uint32_t m = mask; m; m &= m - 1) {
-    int lane = __builtin_ctz(m);
-    sim_race_cell *cell = shadow + (a->offset[lane] >> 2);
-    for (uint32_t i = 0; i < a->cells; i++, cell++) {
-      if (cell->write != write_from) {
-        uint64_t x = conflict(a->agent, cell->write, e);
-        if (x)
-          return report(a->agent, a->region, a->offset[lane], a->bytes, lane, x, true, a->kind,
-                        a->line, a->fault);
-        write_from = cell->write;
-        write_to = whole ? e : without_bytes(race, write_from, e, true);
-      }
-      if (cell->read != read_from) {
-        uint64_t x = conflict(a->agent, cell->read, e);
-        if (x)
-          return report(a->agent, a->region, a->offset[lane], a->bytes, lane, x, false, a->kind,
-                        a->line, a->fault);
-        read_from = cell->read;
-        read_to = whole ? 0 : without_bytes(race, read_from, e, false);
-      }
-      cell->write = write_to;
-      cell->read = read_to;
-    }
+  uint64_t e = a->epoch, x;
+  bool whole = (e & BYTES_MASK) == BYTES_MASK, reads = is_read(a->kind);
+  if (cell->write != a->write_from) {
+    x = conflict(a->agent, cell->write, e);
+    if (x)
+      return report(a->agent, a->region, offset, a->bytes, lane, x, true, a->kind, a->line,
+                    a->fault);
+    a->write_from = cell->write;
+    a->write_to = reads ? cell->write : whole ? e : without_bytes(race, cell->write, e, true);
+  }
+  if (cell->read != a->read_from) {
+    x = reads ? 0 : conflict(a->agent, cell->read, e);
+    if (x)
+      return report(a->agent, a->region, offset, a->bytes, lane, x, false, a->kind, a->line,
+                    a->fault);
+    a->read_from = cell->read;
+    a->read_to = reads   ? memo_reader(a->agent, cell->read, e)
+                 : whole ? 0
+                         : without_bytes(race, cell->read, e, false);
   }
   return true;
 }
 
-static bool run(const access_run *a, uint32_t mask, uint64_t e) {
-  switch (a->kind) {
-  case SIM_RACE_READ:
-  case SIM_RACE_STRONG_READ:
-  case SIM_RACE_ASYNC_READ:
-    return run_reads(a, mask, e);
-  default:
-    return run_writes(a, mask, e);
+// `count` adjacent cells from `offset` on; `lane` is the first one's.
+SIM_INLINE bool run_cells(access_run *a, uint64_t offset, uint32_t count, int lane) {
+  sim_race_cell *cell = a->region->shadow + (offset >> 2);
+  uint64_t differ = 0, write = cell->write, read = cell->read;
+  if ((write != a->write_from || read != a->read_from) && !enter_cell(a, cell, offset, lane))
+    return false;
+  if (count >= 4 && count % 4 == 0) {
+    for (uint32_t i = 0; i < count; i += 4)
+      for (uint32_t j = i; j < i + 4; j++)
+        differ |= (cell[j].write ^ write) | (cell[j].read ^ read);
+    if (!differ) {
+      sim_race_cell to = {a->write_to, a->read_to};
+      for (uint32_t i = 0; i < count; i += 4)
+        for (uint32_t j = i; j < i + 4; j++)
+          cell[j] = to;
+      return true;
+    }
   }
+  for (uint32_t i = 0; i < count; i++, cell++) {
+    if ((cell->write != a->write_from || cell->read != a->read_from) &&
+        !enter_cell(a, cell, offset + 4 * i, lane + (int)(4 * i / a->bytes)))
+      return false;
+    *cell = (sim_race_cell){a->write_to, a->read_to};
+  }
+  return true;
+}
+
+SIM_CLONES static bool run_lanes(access_run *a, const uint64_t *offset, uint32_t mask) {
+  uint32_t cells = a->bytes < 4 ? 1 : a->bytes / 4;
+  for (uint32_t m = mask; m; m &= m - 1) {
+    int lane = __builtin_ctz(m);
+    if (!run_cells(a, offset[lane], cells, lane))
+      return false;
+  }
+  return true;
+}
+
+SIM_CLONES static bool run_block(access_run *a, uint64_t offset, uint32_t bytes) {
+  return run_cells(a, offset, bytes / 4, 0);
+}
+
+static bool run(access_run *a, const uint64_t *offset, uint32_t mask, uint64_t epoch) {
+  a->epoch = epoch;
+  a->write_from = a->read_from = 0; // an untouched cell: nothing to check
+  a->write_to = is_read(a->kind) ? 0 : epoch;
+  a->read_to = is_read(a->kind) ? epoch : 0;
+  return mask ? run_lanes(a, offset, mask) : run_block(a, offset[0], a->bytes * SIM_LANES);
+}
+
+// All lanes one after the other, covering whole cells.
+static bool adjacent(const uint64_t offset[SIM_LANES], uint32_t mask, uint32_t bytes) {
+  uint64_t differ = offset[0] & 3;
+  if (mask != UINT32_MAX)
+    return false;
+  for (int lane = 0; lane < SIM_LANES; lane++)
+    differ |= offset[lane] ^ (offset[0] + (uint64_t)lane * bytes);
+  return !differ;
 }
 
 bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t offset[SIM_LANES],
                      uint32_t mask, uint32_t bytes, sim_race_kind kind, uint32_t line,
                      sim_fault *fault) {
   sim_race *race = agent->cta->race;
+  if (bytes != 2 && bytes & 3 && bytes != 1) { // a cp.async source of odd length
+    uint64_t at[SIM_LANES];
+    for (uint32_t done = 0; done < bytes; done += bytes - done < 4 ? 1 : 4) {
+      for (int lane = 0; lane < SIM_LANES; lane++)
+        at[lane] = offset[lane] + done;
+      if (!sim_race_access(agent, region, at, mask, bytes - done < 4 ? 1 : 4, kind, line, fault))
+        return false;
+    }
+    return true;
+  }
   need_shadow(race, region);
   if (race->set_count >= MAX_SETS)
     collect_sets(race);
@@ -706,9 +742,12 @@ bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t o
                (uint64_t)(async ? agent->async_clock : agent->clock[agent->index]) << CLOCK_SHIFT |
                (uint64_t)(line < LINE_MAX_VALUE ? line : LINE_MAX_VALUE) << LINE_SHIFT |
                (strong ? STRONG_BIT : 0);
-  access_run a = {agent, region, offset, bytes, bytes < 4 ? 1 : (bytes + 3) / 4, line, kind, fault};
+  access_run a = {
+      .agent = agent, .region = region, .bytes = bytes, .line = line, .kind = kind, .fault = fault};
+  if (adjacent(offset, mask, bytes))
+    return run(&a, offset, 0, e | BYTES_MASK);
   if (bytes >= 4)
-    return run(&a, mask, e | BYTES_MASK);
+    return run(&a, offset, mask, e | BYTES_MASK);
   // Narrow accesses: lanes that touch the same bytes of their cells go together.
   for (uint32_t first = 0; first < 4; first += bytes) {
     uint32_t lanes = 0;
@@ -717,7 +756,7 @@ bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t o
       lanes |= (uint32_t)((offset[lane] & 3) / bytes == first / bytes) << lane;
     }
     uint64_t touched = ((UINT64_C(1) << bytes) - 1) << first & BYTES_MASK;
-    if (lanes && !run(&a, lanes, e | touched))
+    if (lanes && !run(&a, offset, lanes, e | touched))
       return false;
   }
   return true;
