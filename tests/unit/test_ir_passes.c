@@ -308,6 +308,40 @@ static void dce_removes(void **state) {
   CHECK_ROWS(dce_rows, "dce");
 }
 
+// On sir a value stands in for another only in the same layout. L0: rows over lanes, L1: columns.
+#define SIR(body)                                                                                  \
+  "func @t target \"sm_90a\" kernel \"t\" warps 1 sir (\n    %1.a: f32 scalar \"a\") {\n"          \
+  "  layout L0 = dist 2 reg[(0,1)] lane[(1,0),(2,0),(4,0),(8,0),(16,0)] warp[] rep[]\n"            \
+  "  layout L1 = dist 2 reg[(1,0)] lane[(2,0),(4,0),(8,0),(16,0),(0,1)] warp[] rep[]\n"            \
+  "  role {name=\"main\", warps=1} {\n" body "    yield\n  }\n  return\n}\n"
+
+static const row sir_rows[] = {
+    {SIR("    %2 = splat %1 : f32[32,2] @L0\n    %3 = splat %1 : f32[32,2] @L0\n"
+         "    %4 = splat %1 : f32[32,2] @L1\n    print %2, %3, %4 {fmt=\"\"}\n"),
+     SIR("    %2 = splat %1 : f32[32,2] @L0\n    %3 = splat %1 : f32[32,2] @L1\n"
+         "    print %2, %2, %3 {fmt=\"\"}\n")},
+    {SIR("    %2 = splat %1 : f32[32,2] @L0\n    %3 = exp2 %2 : f32[32,2] @L0\n"
+         "    %4 = convert %3 {offset=0, via=\"shared\"} : f32[32,2] @L1\n"
+         "    print %3 {fmt=\"\"}\n"),
+     SIR("    %2 = exp2 %1 : f32\n    %3 = splat %2 : f32[32,2] @L0\n    print %3 {fmt=\"\"}\n")},
+    {SIR("    %2 = const {value=0x1p+0} : f32\n    %3 = splat %2 : f32[32,2] @L0\n"
+         "    %4 = splat %1 : f32[32,2] @L0\n    %5 = exp2 %4 : f32[32,2] @L0\n"
+         "    %6 = mul %3, %5 : f32[32,2] @L0\n    print %6 {fmt=\"\"}\n"),
+     SIR("    %2 = exp2 %1 : f32\n    %3 = splat %2 : f32[32,2] @L0\n    print %3 {fmt=\"\"}\n")},
+};
+
+static void sir_cleanup_keeps_layouts(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof sir_rows / sizeof *sir_rows; i++) {
+    ir_fixture f;
+    fixture_init(&f);
+    ir_module *module = read_module(&f, sir_rows[i].before);
+    run(&f, "sir_cleanup", module->funcs.data[0]);
+    assert_string_equal(module_text(&f, module), sir_rows[i].after);
+    fixture_free(&f);
+  }
+}
+
 static void runner_stops_dumps_and_starts(void **state) {
   (void)state;
   ir_fixture f;
@@ -337,9 +371,13 @@ static void runner_stops_dumps_and_starts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(canon_rewrites), cmocka_unit_test(folding_is_exact),
-      cmocka_unit_test(cse_merges),     cmocka_unit_test(licm_hoists),
-      cmocka_unit_test(dce_removes),    cmocka_unit_test(runner_stops_dumps_and_starts),
+      cmocka_unit_test(canon_rewrites),
+      cmocka_unit_test(folding_is_exact),
+      cmocka_unit_test(cse_merges),
+      cmocka_unit_test(licm_hoists),
+      cmocka_unit_test(dce_removes),
+      cmocka_unit_test(sir_cleanup_keeps_layouts),
+      cmocka_unit_test(runner_stops_dumps_and_starts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

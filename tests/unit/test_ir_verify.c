@@ -98,6 +98,46 @@ static void rules_are_checked(void **state) {
   }
 }
 
+#define SIR(warps, body)                                                                           \
+  "func @t target \"sm_90a\" warps " warps " sir (%1: f32 scalar \"a\") {\n"                       \
+  "layout L0 = dist 2 reg[(0,1)] lane[(1,0),(2,0),(4,0),(8,0),(16,0)] warp[] rep[]\n"              \
+  "layout L1 = dist 2 reg[(1,0)] lane[(2,0),(4,0),(8,0),(16,0),(0,1)] warp[] rep[]\n"              \
+  "layout L2 = dist 1 reg[] lane[(1),(2),(4),(8),(16)] warp[] rep[]\n"                             \
+  "layout L3 = shared 2 swizzle 128 pad 0\n" body "return\n}\n"
+
+static const struct {
+  const char *text, *reason; // reason NULL: verifies
+} sir_rows[] = {
+    {SIR("1", "%2 = splat %1 : f32[32,2] @L0\n%3 = neg %2 : f32[32,2] @L0\n"), NULL},
+    {SIR("1", "%2 = splat %1 : f32[32,2] @L0\n%3 = neg %2 : f32[32,2] @L1\n"),
+     "operand 0 and result differ in layout: %3 = neg %2"},
+    {SIR("1", "%2 = splat %1 : f32[32,2] @L0\n%3 = neg %2 : f32[32,2]\n"),
+     "a tile without a layout: %3 = neg"},
+    {SIR("1", "%2 = splat %1 : f32[32,2]\n%3 = neg %2 : f32[32,2]\n"), NULL}, // not yet laid out
+    {SIR("1", "%2 = splat %1 : f32[64,2] @L0\n"), "layout L0 does not cover the tile"},
+    {SIR("1", "%2 = splat %1 : f32[32] @L0\n"), "layout L0 of rank 2 on a tile of rank 1"},
+    {SIR("1", "%2 = splat %1 : f32[32,2] @L3\n"), "a tile in a shared-memory layout"},
+    {SIR("1", "%2 = neg %1 : f32 @L2\n"), "a layout on something that is no tile"},
+    {SIR("1", "%2 = splat %1 : f32[32,2] @L0\n%3 = buffer : buf<f32>[1,8,8]\n"),
+     "a buffer without a shared-memory layout"},
+};
+
+static void layouts_are_checked(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof sir_rows / sizeof *sir_rows; i++) {
+    ir_fixture f;
+    fixture_init(&f);
+    ir_func *func = read_module(&f, sir_rows[i].text)->funcs.data[0];
+    int failures = ir_verify(func, &f.buf);
+    if (!sir_rows[i].reason && failures)
+      fail_msg("row %zu: %s", i, f.buf.data);
+    if (sir_rows[i].reason && (!failures || !strstr(f.buf.data, sir_rows[i].reason)))
+      fail_msg("row %zu: '%s' not in: %s", i, sir_rows[i].reason,
+               failures ? f.buf.data : "(accepted)");
+    fixture_free(&f);
+  }
+}
+
 static void failures_stand_beside_the_operation(void **state) {
   (void)state;
   ir_fixture f;
@@ -129,6 +169,7 @@ static void structure_is_checked(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rules_are_checked),
+      cmocka_unit_test(layouts_are_checked),
       cmocka_unit_test(failures_stand_beside_the_operation),
       cmocka_unit_test(structure_is_checked),
   };
