@@ -90,6 +90,13 @@ static double distance(tl_dtype dtype, double x, double y, double *out_error) {
   return *out_error / ulp_of(dtype, fabs(x) > fabs(y) ? x : y);
 }
 
+// Still poison? Only where all bits set is no number anybody would write.
+static bool is_unwritten(const check_array *array, const int64_t *at) {
+  int bits = tl_dtype_bits(array->dtype);
+  return array->was_poison && tl_is_float(array->dtype) && bits >= 8 &&
+         check_element_bits(array, at) == UINT64_MAX >> (64 - bits);
+}
+
 static void note_worst(check_result *out, const int64_t *at, int ndim, double error, bool bad,
                        bool *worst_is_bad) {
   bool better = bad != *worst_is_bad ? bad : error > out->worst_error;
@@ -109,10 +116,14 @@ void check_compare(const check_array *got, const check_array *want, check_result
   sums sum = {0, 0};
   int64_t at[CHECK_MAX_RANK] = {0};
   do {
-    double x = check_element(got, at), y = check_element(want, at), error;
+    double x = check_element(got, at), y = check_element(want, at), error = 0;
     // 64-bit integers do not all fit a double.
     bool same = !is_float && check_element_bits(got, at) == check_element_bits(want, at);
     double ulps = same ? 0 : distance(want->dtype, x, y, &error);
+    bool got_none = is_unwritten(got, at), want_none = is_unwritten(want, at);
+    if (got_none != want_none)
+      ulps = error = INFINITY;
+    out->unwritten += got_none && want_none;
     out->elements++;
     if (isfinite(x) && isfinite(y)) {
       sum.xy += x * y;
@@ -128,7 +139,7 @@ void check_compare(const check_array *got, const check_array *want, check_result
     note_worst(out, at, want->ndim, error, bad, &worst_is_bad);
   } while (step(want, at));
   out->calc_diff = sum.squares > 0 ? 1 - 2 * sum.xy / sum.squares : 0;
-  out->passed = out->bad == 0 && out->calc_diff < CHECK_CALC_DIFF;
+  out->passed = out->bad == 0 && out->calc_diff < CHECK_CALC_DIFF && out->unwritten < out->elements;
 }
 
 // --- printing ----------------------------------------------------------------------------------
@@ -179,6 +190,8 @@ void check_print(FILE *out, const char *name, const check_array *got, const chec
   if (result->over_one_ulp)
     fprintf(out, "  over 1 ulp %lld (beyond %.3g: %lld)", (long long)result->over_one_ulp,
             result->floor, (long long)result->bad);
+  if (result->unwritten)
+    fprintf(out, "  never written %lld", (long long)result->unwritten);
   if (result->differing) {
     fputs("  worst ", out);
     print_index(out, result->worst, want->ndim);

@@ -4,6 +4,9 @@
 // output type, since the order of a sum is free; or by less than `floor`, the rounding that sums of
 // terms as large as the largest output leave behind: 2^-18 of that, about what f32 accumulation in
 // another order gives, and what makes an output near zero (where terms cancel) many ulps wrong.
+//
+// Outputs start as poison, all bits set. An element that one side wrote and the other did not is
+// bad although both read as NaN, and an output that nobody wrote at all passes no check.
 #ifndef RUNTIME_CHECK_H
 #define RUNTIME_CHECK_H
 #include "lang/dtype.h"
@@ -19,13 +22,16 @@ typedef struct check_array { // host memory
   int ndim;
   const int64_t *shape, *stride; // elements
   const void *data;
+  bool was_poison; // before the run every byte was 0xFF
 } check_array;
 
 typedef struct check_result {
   bool passed;
-  int64_t elements, differing, over_one_ulp, bad; // bad: neither within an ulp nor under the floor
-  double calc_diff;                               // 1 - 2 sum(xy) / sum(x^2 + y^2)
-  double max_ulp; // INFINITY where NaN or infinity stand against a number
+  int64_t elements, differing, over_one_ulp;
+  int64_t bad;       // neither within an ulp nor under the floor
+  int64_t unwritten; // by both
+  double calc_diff;  // 1 - 2 sum(xy) / sum(x^2 + y^2)
+  double max_ulp;    // INFINITY where NaN or infinity stand against a number
   double floor;
   double worst_error;            // absolute, at `worst`
   int64_t worst[CHECK_MAX_RANK]; // the element that fails most, else differs most

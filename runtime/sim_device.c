@@ -32,10 +32,10 @@ static sim_device *lock_device(tile_device *device) {
   return sim;
 }
 
-// The machine's text must be read before another thread may use it.
+// The machine's text must be read before another thread may use it. Verdicts name themselves.
 static tile_status unlock_device(sim_device *sim, tile_status status, const char *what) {
   if (status != TILE_OK)
-    tile_fail(status, "%s: %s", what, sim_error(sim->machine));
+    tile_fail(status, "%s%s%s", what ? what : "", what ? ": " : "", sim_error(sim->machine));
   pthread_mutex_unlock(&sim->lock);
   return status;
 }
@@ -179,7 +179,7 @@ static tile_status launch_sim(tile_device *device, tile_code *base, const tile_d
       .params_bytes = dispatch->params_bytes,
   };
   sim_verdict verdict = sim_launch(code->module, &desc);
-  return unlock_device(sim, status_of(verdict), sim_verdict_name(verdict));
+  return unlock_device(sim, status_of(verdict), NULL);
 }
 
 static tile_status options_sim(tile_device *device, const tile_sim_opts *opts) {

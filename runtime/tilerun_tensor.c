@@ -408,8 +408,12 @@ void run_free_case(run_case *call) {
 // --- results -----------------------------------------------------------------------------------
 
 check_array run_array(const run_tensor *tensor, const unsigned char *bytes) {
-  return (check_array){tensor->param->dtype, tensor->param->ndim, tensor->shape, tensor->stride,
-                       bytes};
+  return (check_array){.dtype = tensor->param->dtype,
+                       .ndim = tensor->param->ndim,
+                       .shape = tensor->shape,
+                       .stride = tensor->stride,
+                       .data = bytes,
+                       .was_poison = tensor->fill == RUN_POISON};
 }
 
 static const char *npy_descr(tl_dtype dtype) {

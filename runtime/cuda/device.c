@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+tile_status cu_fail(const cu_api *cu, CUresult result, const char *what) {
+  const char *name = NULL, *text = NULL;
+  if (cu->cuGetErrorName(result, &name) || !name)
+    name = "unknown error";
+  if (cu->cuGetErrorString(result, &text) || !text)
+    text = "no description";
+  return tile_fail(result == CU_OUT_OF_MEMORY ? TILE_E_NOMEM : TILE_E_DRIVER, "%s: %s (%d): %s",
+                   what, name, result, text);
+}
+
 tile_status cu_enter(const cu_device *gpu, bool *out_pushed) {
   CUcontext current = NULL;
   *out_pushed = false;

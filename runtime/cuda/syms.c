@@ -65,13 +65,3 @@ tile_status cu_get_api(const cu_api **out) {
   *out = &api;
   return status;
 }
-
-tile_status cu_fail(const cu_api *cu, CUresult result, const char *what) {
-  const char *name = NULL, *text = NULL;
-  if (cu->cuGetErrorName(result, &name) || !name)
-    name = "unknown error";
-  if (cu->cuGetErrorString(result, &text) || !text)
-    text = "no description";
-  return tile_fail(result == CU_OUT_OF_MEMORY ? TILE_E_NOMEM : TILE_E_DRIVER, "%s: %s (%d): %s",
-                   what, name, result, text);
-}

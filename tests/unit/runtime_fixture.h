@@ -123,7 +123,7 @@ static const tile_device_ops fake_ops = {.close = fake_close,
                                          .launch = fake_launch,
                                          .capturing = fake_capturing};
 
-static void fake_init(fake_device *fake, tile_ctx *ctx, const char *arch) {
+__attribute__((unused)) static void fake_init(fake_device *fake, tile_ctx *ctx, const char *arch) {
   memset(fake, 0, sizeof *fake);
   fake->base.ops = &fake_ops;
   fake->base.sms = 4;

@@ -150,7 +150,7 @@ enum { ROWS = 6, COLS = 8 };
 static const int64_t shape[2] = {ROWS, COLS}, dense[2] = {COLS, 1};
 
 static check_array bf16_array(const uint16_t *data) {
-  return (check_array){TL_BF16, 2, shape, dense, data};
+  return (check_array){TL_BF16, 2, shape, dense, data, false};
 }
 
 static void fill_bf16(uint16_t *data) {
@@ -225,6 +225,31 @@ static void nan_against_a_number_fails(void **state) {
   assert_false(compare_bf16(got, want).passed);
 }
 
+static void poison_is_no_result(void **state) {
+  (void)state;
+  uint16_t want[ROWS * COLS], got[ROWS * COLS];
+  fill_bf16(want);
+  want[3] = 0x7FFF; // a NaN that was written
+  memcpy(got, want, sizeof got);
+  got[3] = 0xFFFF; // one that was not
+  check_array g = bf16_array(got), w = bf16_array(want);
+  check_result r;
+  check_compare(&g, &w, &r);
+  assert_true(r.passed); // not poisoned before: a NaN is a NaN
+  g.was_poison = w.was_poison = true;
+  check_compare(&g, &w, &r);
+  assert_false(r.passed);
+  assert_int_equal(r.worst[1], 3);
+  want[3] = 0xFFFF; // neither wrote it
+  check_compare(&g, &w, &r);
+  assert_true(r.passed);
+  assert_int_equal(r.unwritten, 1);
+  memset(got, 0xFF, sizeof got);
+  memset(want, 0xFF, sizeof want);
+  check_compare(&g, &w, &r);
+  assert_false(r.passed); // nobody wrote anything
+}
+
 static void zeros_against_values_fail(void **state) {
   (void)state;
   uint16_t want[ROWS * COLS], got[ROWS * COLS] = {0};
@@ -238,7 +263,7 @@ static void integers_must_be_equal(void **state) {
   (void)state;
   static const int64_t one[1] = {3}, unit[1] = {1};
   int64_t want[3] = {INT64_MAX, -1, 0}, got[3] = {INT64_MAX - 1, -1, 0};
-  check_array w = {TL_I64, 1, one, unit, want}, g = {TL_I64, 1, one, unit, got};
+  check_array w = {TL_I64, 1, one, unit, want, false}, g = {TL_I64, 1, one, unit, got, false};
   check_result r;
   check_compare(&g, &w, &r);
   assert_false(r.passed); // the same double, not the same integer
@@ -254,12 +279,12 @@ static void elements_are_found_by_stride(void **state) {
   static const int64_t at[][2] = {{0, 0}, {0, 1}, {0, 3}, {1, 0}, {1, 2}, {1, 3}};
   static const int64_t f4_shape[2] = {2, 4}, f4_stride[2] = {4, 1};
   static const unsigned bits[] = {1, 2, 4, 5, 7, 0};
-  check_array array = {TL_F4E2M1, 2, f4_shape, f4_stride, packed};
+  check_array array = {TL_F4E2M1, 2, f4_shape, f4_stride, packed, false};
   for (int i = 0; i < 6; i++)
     assert_int_equal(check_element_bits(&array, at[i]), bits[i]);
   static const float columns[6] = {1, 2, 3, 4, 5, 6}; // 2 x 3, column by column
   static const int64_t f_shape[2] = {2, 3}, f_stride[2] = {1, 2};
-  check_array fortran = {TL_F32, 2, f_shape, f_stride, columns};
+  check_array fortran = {TL_F32, 2, f_shape, f_stride, columns, false};
   static const int64_t last[2] = {0, 2};
   assert_true(check_element(&fortran, last) == 5);
 }
@@ -300,6 +325,7 @@ int main(void) {
       cmocka_unit_test(one_ulp_passes_two_do_not),
       cmocka_unit_test(rounding_of_cancelled_sums_passes),
       cmocka_unit_test(nan_against_a_number_fails),
+      cmocka_unit_test(poison_is_no_result),
       cmocka_unit_test(zeros_against_values_fail),
       cmocka_unit_test(integers_must_be_equal),
       cmocka_unit_test(elements_are_found_by_stride),
