@@ -163,11 +163,11 @@ static uint64_t nan_to(const sim_cvt *cvt, uint64_t bits) {
     uint64_t payload = bits & (cvt->source == PTX_F16 ? 0x3FF : 0x7F);
     return (bits & 0x8000) << 48 | quiet | payload << shift;
   }
-  if (cvt->source == PTX_F64) { // the sign is kept, the payload is not
-    uint64_t negative = bits >> 63;
-    return cvt->dest == PTX_F32   ? negative << 31 | 0x7FC00000
-           : cvt->dest == PTX_F16 ? negative << 15 | 0x7E00
-                                  : negative << 15 | 0x7FC0;
+  if (cvt->source == PTX_F64) { // sign and upper payload are kept
+    uint64_t negative = bits >> 63, payload = bits << 12 >> 12;
+    return cvt->dest == PTX_F32   ? negative << 31 | 0x7FC00000 | payload >> 29
+           : cvt->dest == PTX_F16 ? negative << 15 | 0x7E00 | payload >> 42
+                                  : negative << 15 | 0x7FC0 | payload >> 45;
   }
   if (cvt->source == PTX_BF16 && cvt->dest == PTX_F32 && !cvt->to_integral)
     return bits << 16;
@@ -177,6 +177,8 @@ static uint64_t nan_to(const sim_cvt *cvt, uint64_t bits) {
 static uint64_t float_to_float(const sim_cvt *cvt, uint64_t bits) {
   double value = float_value(cvt->source, bits);
   if (value != value) {
+    if (cvt->ftz && cvt->source == PTX_F32)
+      bits = CAN32; // passes through an f32 operation
     if (cvt->sat)
       return 0;
     if (cvt->satfinite && cvt->dest != PTX_F32 && cvt->dest != PTX_F64)

@@ -438,7 +438,8 @@ void dec_mov(sim_decoder *d) {
   int bits = ptx_type_bits(type);
   bool unpack = to->kind == PTX_OPD_VECTOR, pack = from->kind == PTX_OPD_VECTOR;
   uint32_t parts = unpack ? to->nitems : pack ? from->nitems : 1;
-  if ((unpack && pack) || parts == 0 || bits % (int)parts || bits / (int)parts < 8) {
+  bool whole = !unpack && !pack;
+  if ((unpack && pack) || (!whole && (parts == 0 || bits % (int)parts || bits / (int)parts < 8))) {
     dec_fail(d, SIM_BAD_PTX, "bad vector operand of mov");
   } else if (type == PTX_PRED) {
     mov_pred(d, to, from);

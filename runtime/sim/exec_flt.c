@@ -43,9 +43,11 @@ static void fma_f32(sim_warp *w, const sim_op *op, uint32_t mask) {
 // the hardware does: t = RZ(x / 2pi), then the fraction of a turn.
 static double turn_fraction(float x) {
   float t = sim_f32_rounded(SIM_FLT_MUL, TL_RZ, flush(x), tl_f32_of_bits(0x3E22F983), 0);
-  double turns = t;
+  double turns = flush(t);
   return (turns - trunc(turns)) * 6.283185307179586476925;
 }
+
+static float copysign_zero(float r, float sign) { return r == 0 ? copysignf(0, sign) : r; }
 
 static float approx_f32(sim_flt_op what, float a) {
   switch (what) {
@@ -60,7 +62,7 @@ static float approx_f32(sim_flt_op what, float a) {
   case SIM_FLT_LG2:
     return a < 0 ? NAN : (float)log2((double)a);
   case SIM_FLT_SIN:
-    return isinf(a) ? NAN : a == 0 ? a : (float)sin(turn_fraction(a));
+    return isinf(a) ? NAN : copysign_zero((float)sin(turn_fraction(a)), a);
   case SIM_FLT_COS:
     return isinf(a) ? NAN : (float)cos(turn_fraction(a));
   default:
@@ -120,12 +122,13 @@ static uint64_t f64_general(sim_flt_op what, int mods, uint64_t abits, uint64_t 
     return abits & INT64_MAX;
   if (what == SIM_FLT_NEG && a == a)
     return abits ^ UINT64_C(1) << 63;
-  if (a != a)
-    return quiet(abits);
-  if (sources > 1 && b != b)
-    return quiet(bbits);
+  // Of several NaN operands the last one shows (seen for a against b).
   if (sources > 2 && c != c)
     return quiet(cbits);
+  if (sources > 1 && b != b)
+    return quiet(bbits);
+  if (a != a)
+    return quiet(abits);
   if (what <= SIM_FLT_SQRT)
     r = sim_f64_rounded(what, (tl_round)(mods & SIM_FLTM_ROUND), a, b, c);
   else if (what == SIM_FLT_RSQRT)

@@ -253,9 +253,11 @@ sim_fn sim_shift_fn(bool left, ptx_type type) {
 
 // --- bit fields
 // -------------------------------------------------------------------------------------
+// The 32-bit forms use the low 8 bits of position and length, the 64-bit ones all bits (so the
+// hardware; the manual says 8 for both).
 static uint64_t extract(uint64_t a, uint32_t at, uint32_t len, int width, bool is_signed) {
-  at &= 0xFF;
-  len &= 0xFF;
+  if (width == 32)
+    at &= 0xFF, len &= 0xFF;
   if (len == 0)
     return 0;
   uint64_t top = a >> (width - 1) & 1, result = 0;
@@ -285,8 +287,8 @@ static void bfe_64(sim_warp *w, const sim_op *op, uint32_t mask) {
 sim_fn sim_bfe_fn(ptx_type type) { return ptx_type_bits(type) == 64 ? bfe_64 : bfe_32; }
 
 static uint64_t insert(uint64_t a, uint64_t b, uint32_t at, uint32_t len, uint32_t width) {
-  at &= 0xFF;
-  len &= 0xFF;
+  if (width == 32)
+    at &= 0xFF, len &= 0xFF;
   if (len == 0 || at >= width)
     return b;
   if (len > width - at)

@@ -136,8 +136,12 @@ static uint64_t apply(sim_atom_op what, ptx_type type, uint64_t old, uint64_t va
   case PTX_F32:
     return add_f32((uint32_t)old, (uint32_t)value, !in_shared);
   case PTX_F64: {
-    double r = tl_f64_of_bits(old) + tl_f64_of_bits(value);
-    return tl_bits_of_f64(r);
+    double a = tl_f64_of_bits(old), b = tl_f64_of_bits(value), r = a + b;
+    if (a != a || b != b) { // global memory passes a NaN unchanged, shared memory quietens it
+      uint64_t nan = in_shared ? (b != b ? value : old) : a != a ? old : value;
+      return in_shared ? nan | UINT64_C(0x0008000000000000) : nan;
+    }
+    return r != r ? UINT64_C(0xFFF8000000000000) : tl_bits_of_f64(r);
   }
   case PTX_F16:
   case PTX_BF16:
