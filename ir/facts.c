@@ -2,7 +2,8 @@
 //
 // Integers wrap (lang/ops.def), so a result that may leave its type keeps only what survives modulo
 // 2^bits: the power of two in its divisor. Assumptions in the function's own body hold for every
-// value wherever it is used; those under a branch or loop are not used.
+// value wherever it is used; those under a branch or loop for the values made in the same region,
+// since whoever makes such a value comes by the assumption, too.
 #include "ir/facts.h"
 #include <stdio.h>
 
@@ -11,7 +12,7 @@ typedef __int128 wide;
 typedef struct analysis {
   const ir_func *func;
   ir_fact *of;
-  ir_fact *assumed; // what assume says, by value id; div 0 with lo > hi: nothing
+  ir_fact *assumed; // what assume says, by value id, where has_assumed
   uint8_t *has_assumed;
   const ir_region *assumed_in; // while collecting: the nested region of the assumption, or NULL
 } analysis;

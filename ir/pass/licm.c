@@ -3,6 +3,7 @@
 // Input   tir.                       Output  tir.
 // Does    one sweep; each operation goes to the outermost loop nest level at which its operands are
 //         known. A branch is a barrier: what stands under a condition stays under it.
+//         Hoisting brings equal operations of different loops together: cse once more.
 // Keeps   loads (a store in the loop may change what they read) and the order of everything else.
 // Why     behind cse; addresses and masks of pipelined loads then show what varies with the loop.
 // Example for .. (%i: i32) {                  %2 = mul %a, %b : i32
@@ -74,5 +75,7 @@ static void visit_region(licm *l, ir_region *region, uint32_t outermost) {
 bool pass_licm(ir_pass_ctx *ctx) {
   licm l = {.level = TL_NEW_N(ctx->scratch, uint32_t, ctx->func->vals.len)};
   visit_region(&l, ctx->func->body, 0);
+  if (l.changed && !(ctx->disabled & IR_NO_CSE))
+    pass_cse(ctx);
   return l.changed;
 }

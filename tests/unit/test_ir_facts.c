@@ -80,6 +80,9 @@ static const struct {
     {"%20 = cmp %12, %3 {pred=\"ge\"} : i1\n%21 = cmp %3, %10 {pred=\"gt\"} : i1\n"
      "%22 = and %20, %21 : i1\nassume %22\n%23.x = add %3, %12 : i32",
      1, 129, 256, 1, 1, 1},
+    {"for %10, %1, %15 (%20: i32) {\n%21.x = sub %20, %3 : i32\n"
+     "%22 = cmp %21, %10 {pred=\"ge\"} : i1\nassume %22\nyield\n}",
+     1, 0, INT32_MAX, 1, 1, 1}, // made where it is assumed
     {"if %7 {\n%20 = cmp %3, %10 {pred=\"ge\"} : i1\nassume %20\nyield\n} {\nyield\n}\n"
      "%21.x = abs %3 : i32",
      1, INT32_MIN, INT32_MAX, 1, 1, 1}, // |INT32_MIN| wraps

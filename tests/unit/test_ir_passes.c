@@ -260,9 +260,9 @@ static const row licm_rows[] = {
     {"%6 = while %3 : i32 (%7: i32) {\n%8 = neg %1 : i32\n%9 = cmp %7, %8 {pred=\"lt\"} : i1\n"
      "condition %9, %7\n} (%10: i32) {\n%11 = neg %1 : i32\n%12 = add %10, %11 : i32\nyield "
      "%12\n}\n" USE(6),
-     "%6 = neg %1 : i32\n%7 = neg %1 : i32\n%8 = while %3 : i32 (%9: i32) {\n"
-     "%10 = cmp %9, %6 {pred=\"lt\"} : i1\ncondition %10, %9\n} (%11: i32) {\n"
-     "%12 = add %11, %7 : i32\nyield %12\n}\n" USE(8)},
+     "%6 = neg %1 : i32\n%7 = while %3 : i32 (%8: i32) {\n"
+     "%9 = cmp %8, %6 {pred=\"lt\"} : i1\ncondition %9, %8\n} (%10: i32) {\n"
+     "%11 = add %6, %10 : i32\nyield %11\n}\n" USE(7)},
 };
 
 static void licm_hoists(void **state) {
