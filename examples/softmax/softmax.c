@@ -47,7 +47,7 @@ int main(int argc, char **argv) {
   check(tile_ctx_create(TILE_ABI, &ctx));
   check(tile_device_open(ctx, argc > 2 ? argv[2] : "cuda:0", &device));
   check(tile_module_load_file(ctx, argv[1], &module));
-  check(tile_kernel_get(module, "softmax", &kernel));
+  check(tile_kernel_get(module, "softmax_rows", &kernel));
 
   void *in[BATCHES], *out;
   for (int i = 0; i < BATCHES; i++) {
