@@ -50,6 +50,67 @@ static bool already_seen(checker *c, const ir_layout *layout, const ty_type *typ
   return false;
 }
 
+// One contribution to a coordinate: `count` steps of `stride`.
+typedef struct steps {
+  int64_t count, stride;
+} steps;
+
+enum { MAX_STEPS = IR_MAX_REG_BITS + IR_LANE_BITS + IR_MAX_WARP_BITS + IR_MAX_REPS };
+
+// Adds the steps of basis vectors to the lists by dim; false when one goes along two dims.
+static bool add_steps(const int32_t (*vectors)[TY_MAX_RANK], int count, int rank,
+                      steps (*list)[MAX_STEPS], int *len) {
+  for (int i = 0; i < count; i++) {
+    int used = 0;
+    for (int d = 0; d < rank; d++)
+      if (vectors[i][d]) {
+        list[d][len[d]++] = (steps){2, vectors[i][d]};
+        used++;
+      }
+    if (used > 1)
+      return false;
+  }
+  return true;
+}
+
+// Can sums of the steps give every number below `size`, and none beyond?
+static bool counts_to(steps *list, int len, int64_t size) {
+  int64_t reach = 0;
+  for (int i = 0; i < len; i++) {
+    int least = i;
+    for (int j = i + 1; j < len; j++)
+      if (list[j].stride < list[least].stride)
+        least = j;
+    steps next = list[least];
+    list[least] = list[i];
+    if (next.stride < 0 || next.stride > reach + 1)
+      return false;
+    reach += (next.count - 1) * next.stride;
+  }
+  return reach == size - 1;
+}
+
+// A proof dim by dim for the layouts we make; the others are enumerated.
+static bool evidently_covers(const ir_layout *layout, const ty_type *tile, int warps) {
+  steps list[TY_MAX_RANK][MAX_STEPS];
+  int len[TY_MAX_RANK] = {0}, rank = layout->rank;
+  if (1 << layout->nwarp_bits != warps ||
+      !add_steps(layout->reg, layout->nreg_bits, rank, list, len) ||
+      !add_steps(layout->lane, IR_LANE_BITS, rank, list, len) ||
+      !add_steps(layout->warp, layout->nwarp_bits, rank, list, len))
+    return false;
+  for (int i = 0; i < layout->nreps; i++) {
+    int dim = layout->rep[i].dim;
+    if (dim < 0 || dim >= rank || layout->rep[i].count < 1)
+      return false;
+    list[dim][len[dim]++] = (steps){layout->rep[i].count, layout->rep[i].stride};
+  }
+  for (int d = 0; d < rank; d++)
+    if (!counts_to(list[d], len[d], tile->dims[d]))
+      return false;
+  return true;
+}
+
 static void check_dist(checker *c, const ir_op *op, const ir_layout *layout, const ty_type *type) {
   ir_verifier *v = &c->base;
   if (layout->kind != IR_LAYOUT_DIST)
@@ -58,6 +119,7 @@ static void check_dist(checker *c, const ir_op *op, const ir_layout *layout, con
     ir_verify_fail(v, op, "layout L%d of rank %d on a tile of rank %d", layout->number,
                    layout->rank, type->rank);
   else if (!already_seen(c, layout, ty_with_dtype(&v->func->module->types, type, TL_I1)) &&
+           !evidently_covers(layout, type, v->func->warps) &&
            !ir_layout_covers(layout, type, v->func->warps))
     ir_verify_fail(v, op, "layout L%d does not cover the tile", layout->number);
 }

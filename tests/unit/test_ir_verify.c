@@ -1,4 +1,5 @@
 // The verifier accepts what is right and names every rule that is broken.
+#include "ir/layout.h"
 #include "tests/unit/ir_text.h"
 
 #define C0 "%6 = const {value=0} : i32\n"
@@ -138,6 +139,41 @@ static void layouts_are_checked(void **state) {
   }
 }
 
+// The quick proof of coverage and the enumeration agree, on layouts with one number changed.
+static void coverage_is_what_enumeration_says(void **state) {
+  (void)state;
+  uint32_t seed = 1, accepted = 0, refused = 0;
+  for (int i = 0; i < 600; i++) {
+    ir_fixture f;
+    fixture_init(&f);
+    ir_func *func = read_module(&f, SIR("4", ""))->funcs.data[0];
+    ty_ctx *types = &func->module->types;
+    seed = seed * 1664525u + 1013904223u;
+    int64_t dims[] = {16 << (seed >> 20 & 3), 16 << (seed >> 22 & 3)};
+    const ty_type *tile = ty_tile(types, TL_F32, 2, dims);
+    ir_layout layout = seed >> 24 & 1   ? ir_layout_blocked(tile, 4, 1 << (seed >> 25 & 3))
+                       : seed >> 25 & 1 ? ir_layout_mma_acc(tile, 2, 2)
+                                        : ir_layout_mma_a(tile, 16, 4, 1);
+    static const int32_t values[] = {0, 1, 2, 4, 8, 16, 3, 32};
+    int32_t *numbers[] = {&layout.lane[seed >> 8 & 3][seed >> 10 & 1],
+                          &layout.reg[0][seed >> 10 & 1],
+                          &layout.warp[seed >> 9 & 1][seed >> 10 & 1], &layout.rep[0].count};
+    uint32_t which = seed >> 11 & 7;
+    if (which < 3)
+      *numbers[which] = values[seed >> 14 & 7];
+    else if (which == 3 && layout.nreps)
+      *numbers[which] = 1 + (seed >> 14 & 7);
+    bool covers = ir_layout_covers(&layout, tile, 4);
+    ir_builder b = {.func = func, .region = func->body, .before = func->body->first};
+    ir_val val = ir_splat(&b, func->params.data[0].val, tile);
+    func->vals.data[val.id].layout = ir_layout_intern(func, &layout);
+    assert_int_equal(ir_verify(func, &f.buf) == 0, covers);
+    *(covers ? &accepted : &refused) += 1;
+    fixture_free(&f);
+  }
+  assert_true(accepted > 100 && refused > 100);
+}
+
 static void failures_stand_beside_the_operation(void **state) {
   (void)state;
   ir_fixture f;
@@ -170,6 +206,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rules_are_checked),
       cmocka_unit_test(layouts_are_checked),
+      cmocka_unit_test(coverage_is_what_enumeration_says),
       cmocka_unit_test(failures_stand_beside_the_operation),
       cmocka_unit_test(structure_is_checked),
   };
