@@ -450,10 +450,10 @@ static bool same_coords(const int64_t *a, const int64_t *b, int rank) {
   return true;
 }
 
-// Does register `from` of src hold what register `to` of dst needs, in every thread? Coordinates and
-// projection are sums of one contribution per lane and warp bit, so single bits decide for all.
-static bool holds_everywhere(const ir_layout *dst, int to, const ir_layout *src, int from, int warps,
-                             ir_project project, void *user) {
+// Does register `from` of src hold what register `to` of dst needs, in every thread? Coordinates
+// and projection are sums of one contribution per lane and warp bit, so single bits decide for all.
+static bool holds_everywhere(const ir_layout *dst, int to, const ir_layout *src, int from,
+                             int warps, ir_project project, void *user) {
   int warp_bits = log2_of(warps);
   for (int bit = 0; bit < IR_LANE_BITS + warp_bits; bit++) {
     int lane = bit < IR_LANE_BITS ? 1 << bit : 0;
@@ -462,7 +462,8 @@ static bool holds_everywhere(const ir_layout *dst, int to, const ir_layout *src,
     ir_layout_coords(dst, to, lane, warp, wanted);
     project(wanted, projected, user);
     ir_layout_coords(src, from, lane, warp, held);
-    if (!same_coords(projected, held, src->rank)) return false;
+    if (!same_coords(projected, held, src->rank))
+      return false;
   }
   return true;
 }
@@ -486,4 +487,87 @@ bool ir_layout_rename(const ir_layout *dst, const ir_layout *src, int warps, ir_
     out_map[to] = found;
   }
   return true;
+}
+
+// --- moves inside a warp ------------------------------------------------------------------------
+
+static bool same_warps(const ir_layout *dst, const ir_layout *src, int warps) {
+  int bits = log2_of(warps);
+  for (int i = 0; i < bits; i++)
+    if (!same_vectors(&dst->warp[i], &src->warp[i], 1, dst->rank))
+      return false;
+  return true;
+}
+
+static int64_t linear_index(const ty_type *tile, const int64_t *coords) {
+  int64_t index = 0;
+  for (int d = 0; d < tile->rank; d++)
+    index = index * tile->dims[d] + coords[d];
+  return index;
+}
+
+// Holder of each element within warp 0: register * 32 + lane, -1 where another warp holds it.
+static int32_t *holders(const ir_layout *src, const ty_type *tile) {
+  int64_t elems = ty_elems(tile);
+  int32_t *of = malloc(sizeof *of * (size_t)elems);
+  memset(of, 0xff, sizeof *of * (size_t)elems);
+  for (int reg = ir_layout_regs(src) - 1; reg >= 0; reg--)
+    for (int lane = 31; lane >= 0; lane--) {
+      int64_t coords[TY_MAX_RANK];
+      ir_layout_coords(src, reg, lane, 0, coords);
+      of[linear_index(tile, coords)] = reg * 32 + lane;
+    }
+  return of;
+}
+
+// Lane to ask and source to take as XORs of one term per lane bit: what code can compute cheaply.
+static int term_of(const ir_lane_map *map, int lane) {
+  return map->ask[lane] | (int)(map->second >> lane & 1) << 5;
+}
+
+static bool is_linear(const ir_lane_map *map) {
+  for (int lane = 0; lane < 32; lane++) {
+    int expected = term_of(map, 0);
+    for (int bit = 0; bit < IR_LANE_BITS; bit++)
+      if (lane >> bit & 1)
+        expected ^= term_of(map, 1 << bit) ^ term_of(map, 0);
+    if (expected != term_of(map, lane))
+      return false;
+  }
+  return true;
+}
+
+static bool map_register(const ir_layout *dst, int reg, const ty_type *tile, const int32_t *of,
+                         ir_lane_map *map) {
+  *map = (ir_lane_map){0};
+  for (int lane = 0; lane < 32; lane++) {
+    int64_t coords[TY_MAX_RANK];
+    ir_layout_coords(dst, reg, lane, 0, coords);
+    int32_t holder = of[linear_index(tile, coords)];
+    if (holder < 0)
+      return false;
+    int which = 0;
+    while (which < map->nsources && map->source[which] != holder / 32)
+      which++;
+    if (which == 2)
+      return false;
+    if (which == map->nsources)
+      map->source[map->nsources++] = holder / 32;
+    map->ask[lane] = (uint8_t)(holder % 32);
+    if (which)
+      map->second |= (uint32_t)1 << lane;
+  }
+  return is_linear(map);
+}
+
+int ir_layout_shuffle(const ir_layout *dst, const ir_layout *src, const ty_type *tile, int warps,
+                      ir_lane_map *out_maps) {
+  if (!same_warps(dst, src, warps))
+    return -1;
+  int32_t *of = holders(src, tile);
+  int total = 0, regs = ir_layout_regs(dst);
+  for (int reg = 0; reg < regs && total >= 0; reg++)
+    total = map_register(dst, reg, tile, of, &out_maps[reg]) ? total + out_maps[reg].nsources : -1;
+  free(of);
+  return total;
 }

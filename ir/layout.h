@@ -72,6 +72,19 @@ typedef void (*ir_project)(const int64_t *dst_coords, int64_t *src_coords, void 
 bool ir_layout_rename(const ir_layout *dst, const ir_layout *src, int warps, ir_project project,
                       void *user, int *out_map);
 
+// Moves inside each warp: for one destination register, which lane to ask for which register of the
+// source. Lanes in `second` take source[1]; the others source[0].
+typedef struct ir_lane_map {
+  int nsources, source[2];
+  uint8_t ask[32];
+  uint32_t second;
+} ir_lane_map;
+// Fills one map per register of `dst`. Returns the number of shuffles they take together, or -1 when
+// an element would have to leave its warp, a register would need more than two sources, or lane and
+// source are not XORs of one term per lane bit.
+int ir_layout_shuffle(const ir_layout *dst, const ir_layout *src, const ty_type *tile, int warps,
+                      ir_lane_map *out_maps);
+
 // Bytes of one stage of a shared buffer (dims without the stage), and offset of an element.
 int64_t ir_shared_bytes(const ir_layout *layout, const ty_type *buf);
 int64_t ir_shared_offset(const ir_layout *layout, const ty_type *buf, const int64_t *coords);

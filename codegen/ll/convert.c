@@ -156,8 +156,53 @@ static void convert_registers(ll_ctx *c, const ir_op *op) {
     out[r] = in[map[r]];
 }
 
+// XOR of one constant per set bit of the lane number.
+static ll_v lane_terms(ll_ctx *c, const int *terms, int base) {
+  ll_v sum = ll_i32(c, base);
+  for (int bit = 0; bit < IR_LANE_BITS; bit++) {
+    if (!terms[bit])
+      continue;
+    ll_v on =
+        LLVMBuildAnd(c->b, LLVMBuildLShr(c->b, c->lane, ll_i32(c, bit), ""), ll_i32(c, 1), "");
+    sum = LLVMBuildXor(c->b, sum, ll_mul(c, on, ll_i32(c, terms[bit])), "");
+  }
+  return sum;
+}
+
+static ll_v shuffled(ll_ctx *c, const ir_lane_map *map, ll_v *in) {
+  int ask[IR_LANE_BITS], second[IR_LANE_BITS];
+  for (int bit = 0; bit < IR_LANE_BITS; bit++) {
+    ask[bit] = map->ask[1 << bit] ^ map->ask[0];
+    second[bit] = (int)((map->second >> (1 << bit) ^ map->second) & 1);
+  }
+  ll_v lane = lane_terms(c, ask, map->ask[0]);
+  ll_v first = ll_shuffle_from(c, in[map->source[0]], lane);
+  if (map->nsources == 1)
+    return first;
+  ll_v other = ll_shuffle_from(c, in[map->source[1]], lane);
+  ll_v which = lane_terms(c, second, (int)(map->second & 1));
+  which = LLVMBuildICmp(c->b, LLVMIntNE, which, ll_i32(c, 0), "");
+  return LLVMBuildSelect(c->b, which, other, first, "");
+}
+
+static void convert_lanes(ll_ctx *c, const ir_op *op) {
+  const ir_layout *to = ll_layout(c, op->res[0]);
+  int count = ir_layout_regs(to);
+  ir_lane_map *maps = TL_NEW_N(c->arena, ir_lane_map, count);
+  if (ir_layout_shuffle(to, ll_layout(c, op->args[0]), ir_type(c->func, op->res[0]), c->func->warps,
+                        maps) < 0)
+    TL_UNREACHABLE("convert: an element is not in its warp");
+  ll_v *in = ll_regs(c, op->args[0]), *out = ll_new_regs(c, op->res[0]);
+  for (int r = 0; r < count; r++)
+    out[r] = shuffled(c, &maps[r], in);
+}
+
 void ll_emit_convert(ll_ctx *c, const ir_op *op) {
   const char *via = ir_str(op, "via", "shared");
+  if (!strcmp(via, "shuffle")) {
+    convert_lanes(c, op);
+    return;
+  }
   if (!strcmp(via, "reg")) {
     convert_registers(c, op);
     return;

@@ -215,6 +215,13 @@ ll_v ll_from_bits(ll_ctx *c, ll_v bits, ll_t type) {
   return LLVMTypeOf(bits) == type ? bits : LLVMBuildBitCast(c->b, bits, type, "");
 }
 
+ll_v ll_keep_here(ll_ctx *c, ll_v value) {
+  if (LLVMIsConstant(value))
+    return value;
+  return LLVMTypeOf(value) == c->t_i64 ? LL_ASM(c, KEEP_B64, c->t_i64, value)
+                                       : LL_ASM(c, KEEP_B32, c->t_i32, value);
+}
+
 static ll_v shuffle_word(ll_ctx *c, ll_v word, int mask) {
   ll_v call = LL_CALL(c, "llvm.nvvm.shfl.sync.bfly.i32", ll_i32(c, -1), word, ll_i32(c, mask),
                       ll_i32(c, 31));
@@ -233,6 +240,14 @@ ll_v ll_shuffle_xor(ll_ctx *c, ll_v value, int mask) {
   high = LLVMBuildZExt(c->b, shuffle_word(c, high, mask), c->t_i64, "");
   bits = LLVMBuildOr(c->b, low, LLVMBuildShl(c->b, high, ll_i64(c, 32), ""), "");
   return ll_from_bits(c, bits, type);
+}
+
+ll_v ll_shuffle_from(ll_ctx *c, ll_v value, ll_v lane) {
+  ll_t type = LLVMTypeOf(value);
+  ll_v call = LL_CALL(c, "llvm.nvvm.shfl.sync.idx.i32", ll_i32(c, -1), ll_to_bits(c, value, 32),
+                      lane, ll_i32(c, 31));
+  ll_convergent(c, call);
+  return ll_from_bits(c, call, type);
 }
 
 LLVMBasicBlockRef ll_enter_entry(ll_ctx *c) {

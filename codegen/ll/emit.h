@@ -101,7 +101,10 @@ ll_v ll_asm(ll_ctx *c, ll_asm_id id, ll_t result, ll_v *args, int nargs);
   ll_asm((c), LL_ASM_##id, (result), (ll_v[]){__VA_ARGS__},                                        \
          (int)(sizeof((ll_v[]){__VA_ARGS__}) / sizeof(ll_v)))
 void ll_bar_sync(ll_ctx *c);
-ll_v ll_shuffle_xor(ll_ctx *c, ll_v value, int mask); // any element type
+// A copy that LLVM can neither hoist nor fold.
+ll_v ll_keep_here(ll_ctx *c, ll_v value);
+ll_v ll_shuffle_xor(ll_ctx *c, ll_v value, int mask);   // any element type
+ll_v ll_shuffle_from(ll_ctx *c, ll_v value, ll_v lane); // at most 32 bits; `lane` per thread
 LLVMBasicBlockRef ll_block(ll_ctx *c, const char *name);
 // Code between begin and end runs where cond holds; a constant true makes no branch.
 LLVMBasicBlockRef ll_begin_if(ll_ctx *c, ll_v cond);
@@ -122,7 +125,9 @@ void ll_set_words(ll_ctx *c, ir_val val, ll_v *words);
 int ll_nregs(ll_ctx *c, ir_val val);
 const ir_layout *ll_layout(ll_ctx *c, ir_val val);
 tl_dtype ll_dtype(ll_ctx *c, ir_val val);
-// Thread part of the coordinates, computed once in the entry block.
+// Thread part of the coordinates: computed once in the entry block; where the code is cold,
+// computed again on the spot, so that an epilogue's coordinates are not alive all through the main
+// loop.
 const ll_place *ll_place_of(ll_ctx *c, const ir_layout *layout);
 // Sum of `basis[i]` over the set bits i of `index`, from bit `low`.
 ll_v ll_bit_sum(ll_ctx *c, ll_v index, int low, int nbits, const int32_t *basis);
@@ -172,6 +177,8 @@ ll_v ll_min_max(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, ll_v y, bool na
 ll_v ll_convert_elem(ll_ctx *c, ll_v x, tl_dtype from, tl_dtype to, const char *round, bool sat);
 ll_v ll_to_f32(ll_ctx *c, ll_v x, tl_dtype from);
 ll_v ll_from_f32(ll_ctx *c, ll_v x, tl_dtype to);
+// Two fp8 codes (i16) to <2 x half>, exact.
+ll_v ll_decode_fp8_pair(ll_ctx *c, ll_v codes, tl_dtype from);
 // Narrow floats by integer operations, any rounding: where hardware has no instruction.
 ll_v ll_soft_encode(ll_ctx *c, ll_v f32, tl_dtype to, const char *round, bool sat); // -> i8 code
 ll_v ll_soft_decode(ll_ctx *c, ll_v code, tl_dtype from);                           // i8 -> float
@@ -199,15 +206,22 @@ ll_access ll_access_of(ll_ctx *c, const ir_op *op);
 typedef struct ll_step {
   int dim;
   int64_t fixed;
-  ll_v index;         // of a gather, or NULL
-  ll_v inside, bytes; // check along `dim`, address increment
+  ll_v index;  // of a gather, or NULL
+  ll_v inside; // check along `dim`
+  ll_v bytes;  // address increment
 } ll_step;
+typedef struct ll_reached {
+  int64_t moved[TY_MAX_RANK];
+  ll_v pointer;
+} ll_reached;
 typedef struct ll_cursor {
   const ll_access *access;
   ll_v row[TY_MAX_RANK];
   ll_v pointer;
   ll_v inside; // of scalar subscripts
+  ll_v row_here[TY_MAX_RANK], stride_here[TY_MAX_RANK];
   TL_VEC(ll_step) steps;
+  TL_VEC(ll_reached) reached;
   const ll_v *gather[TY_MAX_RANK]; // by register of the value; NULL
   bool skip_last;                  // the last value dim is known to be inside
 } ll_cursor;

@@ -335,23 +335,36 @@ static void same_coordinates(const int64_t *dst, int64_t *src, void *user) {
   memcpy(src, dst, sizeof *src * (size_t) * (int *)user);
 }
 
+// Shuffles win while they are few: each is one instruction and no barrier, for at most 32 bits.
+static bool by_shuffle(assign *s, const ty_type *tile, const ir_layout *from, const ir_layout *to) {
+  int regs = ir_layout_regs(to);
+  if (tl_dtype_bits(tile->dtype) > 32)
+    return false;
+  ir_lane_map *maps = TL_NEW_N(s->ctx->scratch, ir_lane_map, regs);
+  int count = ir_layout_shuffle(to, from, tile, s->func->warps, maps);
+  return count >= 0 && count <= 16;
+}
+
 static ir_val convert(assign *s, ir_val val, const ir_layout *layout) {
-  const ir_val_info *info = ir_info_of(s->func, val);
+  const ir_val_info from = *ir_info_of(s->func, val);
   ir_builder b = {.func = s->func};
-  b.region = info->def ? info->def->parent : info->region;
-  b.before = info->def ? info->def->next : info->region->first;
-  if (info->def)
-    b.loc = info->def->loc;
-  int rank = info->type->rank;
+  b.region = from.def ? from.def->parent : from.region;
+  b.before = from.def ? from.def->next : from.region->first;
+  if (from.def)
+    b.loc = from.def->loc;
+  int rank = from.type->rank;
   int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
   bool by_register =
-      ir_layout_rename(layout, info->layout, s->func->warps, same_coordinates, &rank, map);
-  ir_val out = ir_build1(&b, IR_CONVERT, type_of(s, val), 1, &val);
+      ir_layout_rename(layout, from.layout, s->func->warps, same_coordinates, &rank, map);
+  const char *via = by_register                                     ? "reg"
+                    : by_shuffle(s, from.type, from.layout, layout) ? "shuffle"
+                                                                    : "shared";
+  ir_val out = ir_build1(&b, IR_CONVERT, from.type, 1, &val);
   ir_op *op = ir_def(s->func, out);
-  ir_set_str(s->func, op, "via", by_register ? "reg" : "shared");
+  ir_set_str(s->func, op, "via", via);
   settle(s, out, layout);
-  if (!by_register)
-    tl_report(s->ctx->diags, op->loc, DIAG_R501, ty_text(s->ctx->scratch, type_of(s, out)),
+  if (!strcmp(via, "shared"))
+    tl_report(s->ctx->diags, op->loc, DIAG_R501, ty_text(s->ctx->scratch, from.type),
               (int)ir_scratch_bytes(s->func, op));
   return out;
 }
