@@ -85,8 +85,8 @@ static bool sort_args(fe_ctx *ctx, fe_call *call, const fe_builtin *builtin) {
       if (*builtin->named)
         tl_help(ctx->diags, diag, "it has: %s", builtin->named);
       return false;
-    } else if (fe_named(call, arg->name.text) || call->nnamed == 8) {
-      fe_error(ctx, arg->name.span, DIAG_E0108, call->name, arg->name.text);
+    } else if (fe_named(call, arg->name.text)) {
+      fe_error(ctx, arg->name.span, DIAG_E0120, arg->name.text, call->name);
       return false;
     } else {
       call->named[call->nnamed++] = arg;
@@ -252,8 +252,12 @@ fe_value fe_make_struct(fe_ctx *ctx, const ast_struct *record, const ast_expr *e
         if (strcmp(record->fields.data[at].name.text, arg->name.text) == 0)
           break;
     }
-    if (at == nfields || out.tuple.items[at].kind != FV_POISON) {
-      fe_error(ctx, arg->span, DIAG_E0108, record->name.text, arg->name.text ? arg->name.text : "");
+    if (at == nfields) {
+      fe_error(ctx, arg->span, DIAG_E0108, record->name.text, arg->name.text);
+      return fv_poison();
+    }
+    if (out.tuple.items[at].kind != FV_POISON) {
+      fe_error(ctx, arg->span, DIAG_E0120, record->fields.data[at].name.text, record->name.text);
       return fv_poison();
     }
     const ast_field *field = &record->fields.data[at];

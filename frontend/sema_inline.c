@@ -32,8 +32,12 @@ static bool place_args(fe_ctx *ctx, inlining *in) {
     for (at = arg->name.text ? 0 : i; arg->name.text && at < params->len; at++)
       if (strcmp(params->data[at].name.text, arg->name.text) == 0)
         break;
-    if (at == params->len || in->args[at]) {
-      fe_error(ctx, arg->span, DIAG_E0108, name, arg->name.text ? arg->name.text : "");
+    if (at == params->len) {
+      fe_error(ctx, arg->span, DIAG_E0108, name, arg->name.text);
+      return false;
+    }
+    if (in->args[at]) {
+      fe_error(ctx, arg->span, DIAG_E0120, params->data[at].name.text, name);
       return false;
     }
     in->args[at] = arg->value;

@@ -7,6 +7,7 @@
   "fn inc[int N](f32 x[N]) -> f32[N] { return x + 1; }\n"                                          \
   "fn two(i32 a) -> (i32, i32) { return (a, a); }\n"                                               \
   "fn nothing(i32 a) { }\n"                                                                        \
+  "fn pair(i32 N, i32 b) { }\n"                                                                    \
   "fn size[int N](i32 a) -> i32 { return a + N; }\n"                                               \
   "fn put_first(out f32 X[P, 64]) { store(X[0, 0], 1.0); }\n"                                      \
   "fn wants_32(in f32 X[P, 32]) { }\n"                                                             \
@@ -42,7 +43,13 @@ static const bad_case body_cases[] = {
     {"E0107", "unknown attribute '@piplin'", "@piplin(2) for (i in 0 .. n) { }"},
     {"E0107", "did you mean 'pipeline'?", "@pipelin(2) for (i in 0 .. n) { }"},
     {"E0108", "'load' has no argument 'msk'", "let x = load(X[0, 0], msk = true);"},
-    {"E0108", "or it is given twice", "let x = sum(load(X[0, 0 +: 64]), axis = 0, axis = 0);"},
+    {"E0108", "'two' has no argument 'b'", "let (a, b) = two(b = 1);"},
+    {"E0108", "'S' has no argument 'z'", "let s = S(1.0, z = 1);"},
+    {"E0120", "argument 'b' of 'S' is given twice", "let s = S(b = 1, b = 1);"},
+    {"E0120", "argument 'a' of 'S' is given twice", "let s = S(1.0, a = 1.0);"},
+    {"E0120", "argument 'N' of 'pair' is given twice", "let s = pair(1, N = 1);"},
+    {"E0120", "argument 'axis' of 'sum' is given twice",
+     "let x = sum(load(X[0, 0 +: 64]), axis = 0, axis = 0);"},
     {"E0109", "'store' takes 2 argument(s), got 1", "store(C[0, 0]);"},
     {"E0109", "'two' takes 1 argument(s), got 2", "let (a, b) = two(1, 2);"},
     {"E0109", "'iota[n]' takes 1 argument(s), got 0", "let x = iota();"},
