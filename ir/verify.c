@@ -8,7 +8,7 @@
 #include "ir/verify.h"
 #include "ir/layout.h"
 
-enum { MAX_PRINTED = 50, MAX_SEEN = 64 };
+enum { MAX_PRINTED = 50, MAX_SEEN = 64, MAX_STRIDE = 1 << 20, MAX_REGS = 1 << 14 };
 
 typedef struct layout_of_type {
   const ir_layout *layout;
@@ -83,7 +83,7 @@ static bool counts_to(steps *list, int len, int64_t size) {
         least = j;
     steps next = list[least];
     list[least] = list[i];
-    if (next.stride < 0 || next.stride > reach + 1)
+    if (next.stride > reach + 1)
       return false;
     reach += (next.count - 1) * next.stride;
   }
@@ -101,14 +101,37 @@ static bool evidently_covers(const ir_layout *layout, const ty_type *tile, int w
     return false;
   for (int i = 0; i < layout->nreps; i++) {
     int dim = layout->rep[i].dim;
-    if (dim < 0 || dim >= rank || layout->rep[i].count < 1)
-      return false;
     list[dim][len[dim]++] = (steps){layout->rep[i].count, layout->rep[i].stride};
   }
   for (int d = 0; d < rank; d++)
     if (!counts_to(list[d], len[d], tile->dims[d]))
       return false;
   return true;
+}
+
+static bool small_vectors(const int32_t (*vectors)[TY_MAX_RANK], int count, int rank) {
+  for (int i = 0; i < count; i++)
+    for (int d = 0; d < rank; d++)
+      if (vectors[i][d] < 0 || vectors[i][d] > MAX_STRIDE)
+        return false;
+  return true;
+}
+
+// Numbers that text may hold but no layout has: counting with them would never end, or leave
+// arrays.
+static bool is_sane(const ir_layout *layout, const ty_type *tile, int warps) {
+  int64_t regs = (int64_t)1 << layout->nreg_bits;
+  for (int i = 0; i < layout->nreps; i++) {
+    const ir_rep *rep = &layout->rep[i];
+    if (rep->dim < 0 || rep->dim >= layout->rank || rep->count < 1 || rep->count > MAX_STRIDE ||
+        rep->stride < 0 || rep->stride > MAX_STRIDE || regs * rep->count > MAX_REGS)
+      return false;
+    regs *= rep->count;
+  }
+  return small_vectors(layout->reg, layout->nreg_bits, layout->rank) &&
+         small_vectors(layout->lane, IR_LANE_BITS, layout->rank) &&
+         small_vectors(layout->warp, layout->nwarp_bits, layout->rank) &&
+         regs * 32 * warps >= ty_elems(tile);
 }
 
 static void check_dist(checker *c, const ir_op *op, const ir_layout *layout, const ty_type *type) {
@@ -119,8 +142,9 @@ static void check_dist(checker *c, const ir_op *op, const ir_layout *layout, con
     ir_verify_fail(v, op, "layout L%d of rank %d on a tile of rank %d", layout->number,
                    layout->rank, type->rank);
   else if (!already_seen(c, layout, ty_with_dtype(&v->func->module->types, type, TL_I1)) &&
-           !evidently_covers(layout, type, v->func->warps) &&
-           !ir_layout_covers(layout, type, v->func->warps))
+           (!is_sane(layout, type, v->func->warps) ||
+            (!evidently_covers(layout, type, v->func->warps) &&
+             !ir_layout_covers(layout, type, v->func->warps))))
     ir_verify_fail(v, op, "layout L%d does not cover the tile", layout->number);
 }
 
@@ -136,6 +160,9 @@ static void check_layout(checker *c, const ir_op *op, ir_val val) {
   } else if (info->type->kind == TY_BUF) {
     if (c->laid_out && (!layout || layout->kind != IR_LAYOUT_SHARED))
       ir_verify_fail(v, op, "a buffer without a shared-memory layout");
+    else if (layout && layout->swizzle_bytes && layout->swizzle_bytes != 32 &&
+             layout->swizzle_bytes != 64 && layout->swizzle_bytes != 128)
+      ir_verify_fail(v, op, "no swizzle of %d bytes", layout->swizzle_bytes);
   } else if (layout) {
     ir_verify_fail(v, op, "a layout on something that is no tile");
   }

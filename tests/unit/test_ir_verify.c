@@ -117,6 +117,14 @@ static const struct {
     {SIR("1", "%2 = splat %1 : f32[32,2]\n%3 = neg %2 : f32[32,2]\n"), NULL}, // not yet laid out
     {SIR("1", "%2 = splat %1 : f32[64,2] @L0\n"), "layout L0 does not cover the tile"},
     {SIR("1", "%2 = splat %1 : f32[32] @L0\n"), "layout L0 of rank 2 on a tile of rank 1"},
+    {SIR("1", "%2 = splat %1 : f32[65536,65536] @L0\n"), "layout L0 does not cover the tile"},
+    {"func @t target \"sm_90a\" warps 1 sir (%1: f32 scalar \"a\") {\n"
+     "layout L0 = dist 1 reg[(-1)] lane[(2),(4),(8),(16),(32)] warp[] rep[]\n"
+     "%2 = splat %1 : f32[64] @L0\nreturn\n}\n",
+     "layout L0 does not cover the tile"},
+    {"func @t target \"sm_90a\" warps 1 sir () {\nlayout L0 = shared 2 swizzle 16 pad 0\n"
+     "%2 = buffer : buf<f32>[1,8,8] @L0\nreturn\n}\n",
+     "no swizzle of 16 bytes"},
     {SIR("1", "%2 = splat %1 : f32[32,2] @L3\n"), "a tile in a shared-memory layout"},
     {SIR("1", "%2 = neg %1 : f32 @L2\n"), "a layout on something that is no tile"},
     {SIR("1", "%2 = splat %1 : f32[32,2] @L0\n%3 = buffer : buf<f32>[1,8,8]\n"),
