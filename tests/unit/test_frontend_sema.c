@@ -25,7 +25,7 @@ static memory start_memory(void) {
   return mem;
 }
 
-static void run_source(const char *source, memory *mem, int n) {
+static void run_grid(const char *source, memory *mem, int n, int gx, int gy) {
   sema_run run;
   bool lowered = sema_lower(&run, source, "sm_90a", 16);
   if (!lowered)
@@ -44,7 +44,7 @@ static void run_source(const char *source, memory *mem, int n) {
       args[p].bytes = 64;
     }
   }
-  ir_eval_options options = {.grid = {1, 1, 1}};
+  ir_eval_options options = {.grid = {gx, gy, 1}};
   const char *error = NULL;
   bool ok = ir_eval(func, args, &options, &run.arena, &error);
   if (!ok)
@@ -52,6 +52,8 @@ static void run_source(const char *source, memory *mem, int n) {
   assert_true(ok);
   sema_free(&run);
 }
+
+static void run_source(const char *source, memory *mem, int n) { run_grid(source, mem, n, 1, 1); }
 
 static memory run_body(const char *before, const char *body, int n) {
   memory mem = start_memory();
@@ -138,6 +140,35 @@ static void loops(void **state) {
        1},
   };
   CHECK_PROGRAMS(list);
+}
+
+// Every tile exactly once, however many blocks share them and in whatever order.
+static void foreach_visits_each_tile_once(void **state) {
+  (void)state;
+  static const struct {
+    const char *grid, *swizzle;
+    int gx, gy;
+  } cases[] = {
+      {"grid(persistent)", "", 1, 1},
+      {"grid(persistent)", "", 3, 1},
+      {"grid(persistent)", "@swizzle(group = 2)", 1, 1},
+      {"grid(persistent)", "@swizzle(group = 3)", 5, 1},
+      {"grid(persistent)", "@swizzle(group = 9)", 12, 1},
+      {"grid(2, 3)", "", 2, 3},
+      {"grid(7, 5)", "@swizzle(group = 2)", 7, 5},
+      {"", "@swizzle(group = 1)", 12, 1},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char source[600];
+    snprintf(source, sizeof source,
+             "kernel k(in f32 X[N, 9], inout i32 W[R], i32 n) %s {\n"
+             "  %s foreach (a, b in tiles(X, 5, 4)) { atomic_add(W[a * 3 + b], 1); }\n}",
+             cases[i].grid, cases[i].swizzle);
+    memory mem = start_memory();
+    run_grid(source, &mem, 0, cases[i].gx, cases[i].gy); // 16 x 9 in tiles of 5 x 4: 4 x 3
+    for (int t = 0; t < 16; t++)
+      assert_int_equal(mem.w[t], t < 12);
+  }
 }
 
 static void branches(void **state) {
@@ -568,6 +599,7 @@ static void attributes_reach_the_ir(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(loops),
+      cmocka_unit_test(foreach_visits_each_tile_once),
       cmocka_unit_test(branches),
       cmocka_unit_test(functions),
       cmocka_unit_test(structs),
