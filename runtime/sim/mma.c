@@ -92,20 +92,15 @@ bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *s) {
 }
 
 // --- fragments to words -------------------------------------------------------------------------
-// Register words by
-// position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
+// Register words by position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
 SIM_INLINE void spread_a(const sim_mma_desc *desc, const uint32_t *const a[], uint32_t aw[][16]) {
   for (int r = 0; r < desc->a_regs; r++)
-    for (int g = 0; g < 8; g++)
-      for (int q = 0; q < 4; q++)
-        aw[q + 4 * (r >> 1)][g + 8 * (r & 1)] = a[r][4 * g + q];
+    sim_spread_plane(a[r], &aw[4 * (r >> 1)][8 * (r & 1)], 16);
 }
 
 SIM_INLINE void spread_b(const sim_mma_desc *desc, const uint32_t *const b[], uint32_t bw[][8]) {
   for (int r = 0; r < desc->b_regs; r++)
-    for (int g = 0; g < 8; g++)
-      for (int q = 0; q < 4; q++)
-        bw[q + 4 * r][g] = b[r][4 * g + q];
+    sim_spread_plane(b[r], bw[4 * r], 8);
 }
 
 static void spread_c(const sim_mma_desc *desc, const uint32_t *const c[], uint32_t cm[8][16]) {
@@ -118,9 +113,7 @@ static void spread_c(const sim_mma_desc *desc, const uint32_t *const c[], uint32
     return;
   }
   for (int r = 0; r < 4; r++)
-    for (int g = 0; g < 8; g++)
-      for (int q = 0; q < 4; q++)
-        cm[2 * q + (r & 1)][g + 8 * (r >> 1)] = c[r][4 * g + q];
+    sim_spread_plane(c[r], &cm[r & 1][8 * (r >> 1)], 32);
 }
 
 static void gather_d(const sim_mma_desc *desc, uint32_t cm[8][16], uint32_t *const d[]) {
@@ -132,146 +125,48 @@ static void gather_d(const sim_mma_desc *desc, uint32_t cm[8][16], uint32_t *con
     return;
   }
   for (int r = 0; r < 4; r++)
-    for (int g = 0; g < 8; g++)
-      for (int q = 0; q < 4; q++)
-        d[r][4 * g + q] = cm[2 * q + (r & 1)][g + 8 * (r >> 1)];
-}
-
-// --- decoding -----------------------------------------------------------------------------------
-// How a byte container (or 16-bit element) of a type up to 16 bits becomes a float: field widths,
-// and where the value sits in its container.
-typedef struct small_format {
-  int shift, exp_bits, frac_bits, bias;
-  uint32_t special; // an element whose low exp_bits + frac_bits are at least this is NaN or inf
-} small_format;
-
-SIM_INLINE small_format format_of(sim_mma_type type) {
-  switch (type) {
-  case SIM_MMA_F16:
-    return (small_format){0, 5, 10, 15, 0x7C00};
-  case SIM_MMA_E4M3:
-    return (small_format){0, 4, 3, 7, 0x7F};
-  case SIM_MMA_E5M2:
-    return (small_format){0, 5, 2, 15, 0x7C};
-  case SIM_MMA_E2M3:
-    return (small_format){0, 2, 3, 1, 0x100};
-  case SIM_MMA_E3M2:
-    return (small_format){0, 3, 2, 3, 0x100};
-  case SIM_MMA_E2M1:
-    return (small_format){2, 2, 1, 1, 0x100};
-  default:
-    TL_UNREACHABLE("no small format for type %d", (int)type);
-  }
-}
-
-// Elements of `count` words to floats and exponents; returns whether one is NaN or infinite.
-SIM_INLINE uint32_t decode_small(small_format t, const uint32_t *words, int at, int count,
-                                 float *value, int16_t *exp, bool normalise) {
-  uint32_t special = 0;
-  for (int i = 0; i < count; i++) {
-    uint32_t x = words[i] >> (at + t.shift);
-    uint32_t low = x & ((1u << (t.exp_bits + t.frac_bits)) - 1);
-    int32_t field = (int32_t)(low >> t.frac_bits),
-            frac = (int32_t)(low & ((1u << t.frac_bits) - 1));
-    int32_t sig = frac | (field != 0) << t.frac_bits;
-    int32_t e = field + (field == 0) - t.bias;
-    uint32_t scale = (uint32_t)(e - t.frac_bits + 127) << 23;
-    uint32_t sign = (x >> (t.exp_bits + t.frac_bits) & 1) << 31;
-    float unit, v;
-    memcpy(&unit, &scale, 4);
-    v = (float)sig * unit;
-    uint32_t bits;
-    memcpy(&bits, &v, 4);
-    if (normalise)
-      e = (int32_t)(bits >> 23) - 127;
-    bits |= sign;
-    memcpy(&value[i], &bits, 4);
-    exp[i] = (int16_t)(sig ? e : SIM_STEP_ZERO);
-    special |= low >= t.special;
-  }
-  return special;
-}
-
-// bf16 (shifted up) and tf32 are f32 with fewer bits.
-SIM_INLINE uint32_t decode_f32(const uint32_t *words, int at, uint32_t keep, int count,
-                               float *value, int16_t *exp) {
-  uint32_t special = 0;
-  for (int i = 0; i < count; i++) {
-    uint32_t bits = words[i] << at & keep, field = bits >> 23 & 255;
-    memcpy(&value[i], &bits, 4);
-    int32_t e = (int32_t)field + (field == 0) - 127;
-    exp[i] = (int16_t)((bits << 1) ? e : SIM_STEP_ZERO);
-    special |= field == 255;
-  }
-  return special;
-}
-
-// Row-like vectors of `count` (16 rows of A or 8 columns of B): word w holds elements of k. k_of
-// maps an element's k to its place in the step.
-SIM_INLINE uint32_t decode_words(sim_mma_type type, int elem_bits, const uint32_t *words, int at,
-                                 int count, float *value, int16_t *exp, bool normalise) {
-  if (type == SIM_MMA_BF16)
-    return decode_f32(words, 16 - at, 0xFFFF0000u, count, value, exp);
-  if (type == SIM_MMA_TF32)
-    return decode_f32(words, 0, 0xFFFFE000u, count, value, exp);
-  (void)elem_bits;
-  return decode_small(format_of(type), words, at, count, value, exp, normalise);
-}
-
-typedef struct operands {
-  sim_step_a a[2];
-  sim_step_b b[2];
-} operands;
-
-// Decodes both operands. split: elements with (k & 2) != 0 go to the second step (fp8 as f16), and
-// exponents are those of normal f16 numbers.
-SIM_CLONES static uint32_t decode_operands(const sim_mma_desc *desc, const uint32_t *const a[],
-                                           const uint32_t *const b[], bool split, operands *out) {
-  uint32_t aw[16][16], bw[16][8], special = 0;
-  int per = 32 / desc->elem_bits;
-  spread_a(desc, a, aw);
-  spread_b(desc, b, bw);
-  // The e5m2 subnormals of the emulation are f16 subnormals too; only e4m3 gets new exponents.
-  bool new_a = split && desc->form.a == SIM_MMA_E4M3, new_b = split && desc->form.b == SIM_MMA_E4M3;
-  for (int k = 0; k < desc->form.k; k++) {
-    int word = k / per, at = k % per * desc->elem_bits, half = split ? k >> 1 & 1 : 0;
-    int to = split ? (k >> 2) * 2 + (k & 1) : k;
-    special |= decode_words(desc->form.a, desc->elem_bits, aw[word], at, 16, out->a[half].value[to],
-                            out->a[half].exp[to], new_a);
-    special |= decode_words(desc->form.b, desc->elem_bits, bw[word], at, 8, out->b[half].value[to],
-                            out->b[half].exp[to], new_b);
-  }
-  return special;
+    sim_gather_plane(&cm[r & 1][8 * (r >> 1)], 32, d[r]);
 }
 
 // --- paths --------------------------------------------------------------------------------------
+static bool decode_operands(const sim_mma_desc *desc, const uint32_t *const a[],
+                            const uint32_t *const b[], sim_step_a *x, sim_step_b *y) {
+  uint32_t aw[8][16], bw[8][8];
+  bool split = desc->path == SIM_PATH_FP8_AS_F16;
+  int words = desc->form.k * desc->elem_bits / 32;
+  spread_a(desc, a, aw);
+  spread_b(desc, b, bw);
+  return sim_step_decode(desc->form.a, desc->form.b, words, split, aw, bw, x, y);
+}
+
 static bool fast_fused(const sim_mma_desc *desc, const uint32_t *const a[],
                        const uint32_t *const b[], uint32_t cm[8][16]) {
-  operands ops;
-  if (decode_operands(desc, a, b, false, &ops))
+  sim_step_a x[1];
+  sim_step_b y[1];
+  if (!decode_operands(desc, a, b, x, y))
     return false;
   sim_step_out out = desc->form.d == SIM_MMA_F16 ? SIM_OUT_F16 : SIM_OUT_F32;
-  return sim_step_tile(&ops.a[0], &ops.b[0], desc->form.k, desc->frac_bits, out, cm, cm);
+  return sim_step_tile(x, y, desc->form.k, desc->frac_bits, out, cm, cm);
 }
 
 static bool fast_fp8(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
                      uint32_t cm[8][16]) {
   if (desc->form.d == SIM_MMA_F16)
     return false;
-  operands ops;
+  sim_step_a x[2];
+  sim_step_b y[2];
   uint32_t t[8][16] = {{0}};
-  if (decode_operands(desc, a, b, true, &ops))
+  if (!decode_operands(desc, a, b, x, y))
     return false;
   for (int half = 0; half < 2; half++)
-    if (!sim_step_tile(&ops.a[half], &ops.b[half], desc->form.k / 2, desc->frac_bits, SIM_OUT_F32,
-                       t, t))
+    if (!sim_step_tile(&x[half], &y[half], desc->form.k / 2, desc->frac_bits, SIM_OUT_F32, t, t))
       return false;
   for (int col = 0; col < 8; col++)
     for (int row = 0; row < 16; row++) {
-      float x, y, sum;
-      memcpy(&x, &cm[col][row], 4);
-      memcpy(&y, &t[col][row], 4);
-      sum = x + y;
+      float old, added, sum;
+      memcpy(&old, &cm[col][row], 4);
+      memcpy(&added, &t[col][row], 4);
+      sum = old + added;
       memcpy(&cm[col][row], &sum, 4);
       if (sum != sum)
         cm[col][row] = 0x7FFFFFFF;
@@ -304,10 +199,11 @@ static float power_of_two(int exp) {
 
 static bool fast_mx8(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
                      const sim_mma_scales *s, uint32_t cm[8][16]) {
-  operands ops;
+  sim_step_a x[1];
+  sim_step_b y[1];
   int16_t row_exp[16], col_exp[8];
   float row_scale[16], col_scale[8];
-  if (!scale_exponents(s, row_exp, col_exp) || decode_operands(desc, a, b, false, &ops))
+  if (!scale_exponents(s, row_exp, col_exp) || !decode_operands(desc, a, b, x, y))
     return false;
   for (int i = 0; i < 16; i++) { // elements reach 2^16 and down to 2^-16
     if (row_exp[i] < -100 || row_exp[i] > 100)
@@ -321,15 +217,15 @@ static bool fast_mx8(const sim_mma_desc *desc, const uint32_t *const a[], const 
   }
   for (int k = 0; k < desc->form.k; k++) {
     for (int i = 0; i < 16; i++) {
-      ops.a[0].value[k][i] *= row_scale[i];
-      ops.a[0].exp[k][i] = (int16_t)(ops.a[0].exp[k][i] + row_exp[i]);
+      x->value[k][i] *= row_scale[i];
+      x->exp[k][i] = (int16_t)(x->exp[k][i] + row_exp[i]);
     }
     for (int i = 0; i < 8; i++) {
-      ops.b[0].value[k][i] *= col_scale[i];
-      ops.b[0].exp[k][i] = (int16_t)(ops.b[0].exp[k][i] + col_exp[i]);
+      y->value[k][i] *= col_scale[i];
+      y->exp[k][i] = (int16_t)(y->exp[k][i] + col_exp[i]);
     }
   }
-  return sim_step_tile(&ops.a[0], &ops.b[0], desc->form.k, desc->frac_bits, SIM_OUT_F32, cm, cm);
+  return sim_step_tile(x, y, desc->form.k, desc->frac_bits, SIM_OUT_F32, cm, cm);
 }
 
 // s8, u8: bytes of every word against bytes.

@@ -133,6 +133,11 @@ typedef struct sim_step_b {
   float value[SIM_STEP_MAX_K][8];
   int16_t exp[SIM_STEP_MAX_K][8];
 } sim_step_b;
+// Register words by position (aw[k word][row], bw[k word][column]) to decoded operands. split:
+// those of two steps, elements with (k & 2) != 0 in the second, as f16 (a and b are arrays of two).
+// false: a NaN or infinity is among them.
+bool sim_step_decode(sim_mma_type type_a, sim_mma_type type_b, int words, bool split,
+                     uint32_t aw[][16], uint32_t bw[][8], sim_step_a *a, sim_step_b *b);
 // false: the operands reach so near the ends of the f32 range, or c is infinite or NaN, that floats
 // cannot hold the intermediate values; nothing was written, use the reference.
 bool sim_step_tile(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits, sim_step_out out,

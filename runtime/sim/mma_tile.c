@@ -1,47 +1,41 @@
-// The fused step on a tile of 16 rows x 8 columns in exact floats (see mma.c).
+// The fused step on a tile of 16 rows x 8 columns in exact floats (see mma.c), built for the vector
+// extensions a host may have.
 #include "runtime/sim/mma.h"
 #include "runtime/sim/mma_tile.h"
-#include <string.h>
+#include "lang/base/assert.h"
 
 // Below this, a product or its scale may leave the normal floats.
 enum { LOWEST_MAX_EXP = -95 };
 
-typedef float lanes8 __attribute__((vector_size(32)));
-typedef int32_t ints8 __attribute__((vector_size(32)));
+// How a byte container (or 16-bit element) of a type up to 16 bits becomes a float: field widths,
+// and where the value sits in its container.
+typedef struct small_format {
+  int shift, exp_bits, frac_bits, bias;
+  uint32_t special; // an element whose low exp_bits + frac_bits are at least this is NaN or inf
+} small_format;
 
-// Largest exponent among the products of one column, per row.
-SIM_INLINE void product_exponents(const sim_step_a *a, const sim_step_b *b, int k, int col,
-                                  int16_t max_exp[16]) {
-  int16_t most[16];
-  for (int row = 0; row < 16; row++)
-    most[row] = 2 * SIM_STEP_ZERO;
-  for (int i = 0; i < k; i++) {
-    int16_t add = b->exp[i][col];
-    for (int row = 0; row < 16; row++) {
-      int16_t e = (int16_t)(a->exp[i][row] + add);
-      most[row] = e > most[row] ? e : most[row];
-    }
+SIM_INLINE small_format format_of(sim_mma_type type) {
+  switch (type) {
+  case SIM_MMA_F16:
+    return (small_format){0, 5, 10, 15, 0x7C00};
+  case SIM_MMA_E4M3:
+    return (small_format){0, 4, 3, 7, 0x7F};
+  case SIM_MMA_E5M2:
+    return (small_format){0, 5, 2, 15, 0x7C};
+  case SIM_MMA_E2M3:
+    return (small_format){0, 2, 3, 1, 0x100};
+  case SIM_MMA_E3M2:
+    return (small_format){0, 3, 2, 3, 0x100};
+  case SIM_MMA_E2M1:
+    return (small_format){2, 2, 1, 1, 0x100};
+  default:
+    TL_UNREACHABLE("no small format for type %d", (int)type);
   }
-  memcpy(max_exp, most, sizeof most);
 }
 
-// Sum of up to 16 terms per row, each cut to an integer.
-SIM_INLINE void sum_terms(const sim_step_a *a, const sim_step_b *b, int first, int count, int col,
-                          const float scale[16], int32_t sum[16]) {
-  lanes8 scale0, scale1;
-  ints8 sum0 = {0}, sum1 = {0};
-  memcpy(&scale0, scale, 32);
-  memcpy(&scale1, scale + 8, 32);
-  for (int i = first; i < first + count; i++) {
-    lanes8 a0, a1;
-    memcpy(&a0, a->value[i], 32);
-    memcpy(&a1, a->value[i] + 8, 32);
-    float x = b->value[i][col];
-    sum0 += __builtin_convertvector(a0 * x * scale0, ints8);
-    sum1 += __builtin_convertvector(a1 * x * scale1, ints8);
-  }
-  memcpy(sum, &sum0, 32);
-  memcpy(sum + 8, &sum1, 32);
+// Where element e of k word w goes. split: elements with (k & 2) != 0 make the second step.
+SIM_INLINE int place(bool split, int per, int w, int e) {
+  return split ? 2 * w + (e & 1) : per * w + e;
 }
 
 // The exact value to f16 by one rounding to nearest even.
@@ -70,112 +64,70 @@ static uint32_t round_f16(double value) {
                                                 : units);
 }
 
-// Accumulator exponents and values of one column; false: NaN or infinity among them.
-SIM_INLINE bool decode_c(sim_step_out out, const uint32_t c[16], double value[16],
-                         int16_t exp[16]) {
-  uint32_t special = 0;
-  for (int row = 0; row < 16; row++) {
-    uint32_t bits = c[row];
-    int32_t e, field;
-    float v;
-    if (out == SIM_OUT_F16) {
-      field = (int32_t)(bits >> 10 & 31);
-      e = field + (field == 0) - 15;
-      int32_t sig = (int32_t)(bits & 1023) | (field != 0) << 10;
-      uint32_t unit = (uint32_t)(e - 10 + 127) << 23;
-      memcpy(&v, &unit, 4);
-      v *= (float)(bits & 0x8000 ? -sig : sig);
-      special |= field == 31;
-    } else {
-      field = (int32_t)(bits >> 23 & 255);
-      e = field + (field == 0) - 127;
-      memcpy(&v, &bits, 4);
-      special |= field == 255;
-    }
-    value[row] = v;
-    exp[row] = (int16_t)(v != 0 ? e : 2 * SIM_STEP_ZERO);
-  }
-  return !special;
+#define W 4
+#define KERNEL(name) name##_plain
+#include "runtime/sim/mma_kernel.inc"
+#undef W
+#undef KERNEL
+
+#if defined(__x86_64__) && !defined(__clang__)
+#define HAVE_VECTORS 1
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi2")
+#define W 8
+#define KERNEL(name) name##_avx2
+#include "runtime/sim/mma_kernel.inc"
+#undef W
+#undef KERNEL
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2")
+#define W 16
+#define KERNEL(name) name##_avx512
+#include "runtime/sim/mma_kernel.inc"
+#undef W
+#undef KERNEL
+#pragma GCC pop_options
+#endif
+
+// 0: none, 1: AVX2, 2: AVX-512.
+static int host_vectors(void) {
+#ifdef HAVE_VECTORS
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return 1;
+#endif
+  return 0;
 }
 
-SIM_INLINE void round_column(sim_step_out out, const double value[16], uint32_t d[16]) {
-  if (out == SIM_OUT_F16) {
-    for (int row = 0; row < 16; row++)
-      d[row] = round_f16(value[row]);
-    return;
+bool sim_step_decode(sim_mma_type type_a, sim_mma_type type_b, int words, bool split,
+                     uint32_t aw[][16], uint32_t bw[][8], sim_step_a *a, sim_step_b *b) {
+#ifdef HAVE_VECTORS
+  switch (host_vectors()) {
+  case 2:
+    return step_decode_avx512(type_a, type_b, words, split, aw, bw, a, b);
+  case 1:
+    return step_decode_avx2(type_a, type_b, words, split, aw, bw, a, b);
+  default:
+    break;
   }
-  uint64_t keep = out == SIM_OUT_E8M13 ? ~((UINT64_C(1) << 39) - 1) : ~((UINT64_C(1) << 29) - 1);
-  for (int row = 0; row < 16; row++) {
-    uint64_t bits;
-    double cut;
-    memcpy(&bits, &value[row], 8);
-    bits &= keep; // toward zero; what is left is a float, or too large for one: infinity
-    memcpy(&cut, &bits, 8);
-    float result = (float)cut;
-    memcpy(&d[row], &result, 4);
-  }
+#endif
+  return step_decode_plain(type_a, type_b, words, split, aw, bw, a, b);
 }
 
-SIM_INLINE double power_of_two(int exp) {
-  uint64_t bits = (uint64_t)(exp + 1023) << 52;
-  double value;
-  memcpy(&value, &bits, 8);
-  return value;
-}
-
-// One column; false: the floats do not hold it.
-SIM_INLINE bool step_column(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits,
-                            sim_step_out out, int col, const uint32_t c[16], uint32_t d[16]) {
-  int16_t max_exp[16], c_exp[16];
-  double c_value[16], total[16];
-  float scale[16];
-  int32_t low[16], high[16] = {0};
-  uint32_t bad = 0;
-  if (!decode_c(out, c, c_value, c_exp))
-    return false;
-  product_exponents(a, b, k, col, max_exp);
-  for (int row = 0; row < 16; row++) {
-    int most = max_exp[row] > c_exp[row] ? max_exp[row] : c_exp[row];
-    bad |= (most < LOWEST_MAX_EXP) & (max_exp[row] > SIM_STEP_ZERO / 2);
-    max_exp[row] = (int16_t)(most < -300 ? -300 : most);
-    int clamped = most < LOWEST_MAX_EXP ? LOWEST_MAX_EXP : most;
-    uint32_t bits = (uint32_t)(frac_bits - clamped + 127) << 23;
-    memcpy(&scale[row], &bits, 4);
+bool sim_step_tile(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits, sim_step_out out,
+                   const uint32_t c[8][16], uint32_t d[8][16]) {
+#ifdef HAVE_VECTORS
+  switch (host_vectors()) {
+  case 2:
+    return step_tile_avx512(a, b, k, frac_bits, out, c, d);
+  case 1:
+    return step_tile_avx2(a, b, k, frac_bits, out, c, d);
+  default:
+    break;
   }
-  if (bad)
-    return false;
-  sum_terms(a, b, 0, k < 16 ? k : 16, col, scale, low);
-  if (k > 16)
-    sum_terms(a, b, 16, k - 16, col, scale, high);
-  for (int row = 0; row < 16; row++) {
-    int32_t term = (int32_t)(c_value[row] * power_of_two(frac_bits - max_exp[row]));
-    double sum = (double)low[row] + (double)high[row] + (double)term;
-    total[row] = sum * power_of_two(max_exp[row] - frac_bits);
-  }
-  round_column(out, total, d);
-  return true;
-}
-
-// Exponents of all elements lie so that no product of two values overflows.
-SIM_INLINE bool products_fit(const sim_step_a *a, const sim_step_b *b, int k) {
-  int16_t most_a = SIM_STEP_ZERO, most_b = SIM_STEP_ZERO;
-  for (int i = 0; i < k; i++) {
-    for (int row = 0; row < 16; row++)
-      most_a = a->exp[i][row] > most_a ? a->exp[i][row] : most_a;
-    for (int col = 0; col < 8; col++)
-      most_b = b->exp[i][col] > most_b ? b->exp[i][col] : most_b;
-  }
-  return most_a + most_b <= 125;
-}
-
-SIM_CLONES bool sim_step_tile(const sim_step_a *a, const sim_step_b *b, int k, int frac_bits,
-                              sim_step_out out, const uint32_t c[8][16], uint32_t d[8][16]) {
-  uint32_t result[8][16];
-  if (!products_fit(a, b, k))
-    return false;
-  for (int col = 0; col < 8; col++)
-    if (!step_column(a, b, k, frac_bits, out, col, c[col], result[col]))
-      return false;
-  memcpy(d, result, sizeof result);
-  return true;
+#endif
+  return step_tile_plain(a, b, k, frac_bits, out, c, d);
 }
