@@ -146,7 +146,7 @@ static void write_row(const row *r, tl_buf *out) {
     else
       tl_buf_putc(out, *p);
   }
-  if (r->text[strlen(r->text) - 1] != '}')
+  if (!tl_ends_with(r->text, ";}") && !tl_ends_with(r->text, "}}")) // not a scope
     tl_buf_putc(out, ';');
   tl_buf_puts(out, "\nmul.wide.u32 %off, %lane, 8;\nadd.u64 %out, %out, %off;\nst.global.b64 "
                    "[%out], %res;\nret;\n}\n");
