@@ -120,29 +120,77 @@ void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout) {
   }
 }
 
-static const ll_step *step_of(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed) {
-  for (uint32_t i = 0; i < cursor->steps.len; i++)
-    if (!cursor->steps.data[i].index && cursor->steps.data[i].dim == d &&
-        cursor->steps.data[i].fixed == fixed)
-      return &cursor->steps.data[i];
-  const ll_access *a = cursor->access;
-  ll_v index = ll_add(c, cursor->row[d], ll_i32(c, fixed));
-  ll_step step = {.dim = d, .fixed = fixed, .inside = inside_dim(c, a, d, index)};
-  ll_v elems = LLVMBuildMul(c->b, a->tensor->strides[d], ll_i64(c, fixed), "");
-  step.bytes = to_bytes(c, a, elems);
-  tl_push(c->arena, &cursor->steps, step);
+static ll_step *new_step(ll_ctx *c, ll_cursor *cursor, int dim, int64_t fixed) {
+  tl_push(c->arena, &cursor->steps, ((ll_step){.dim = dim, .fixed = fixed}));
   return &tl_last(&cursor->steps);
 }
 
-static void add_range(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed, ll_spot *spot) {
-  const ll_step *step = step_of(c, cursor, d, fixed);
-  bool last = cursor->access->value_dim[d] == cursor->access->value_rank - 1;
-  if (!(last && cursor->skip_last))
-    spot->inside = ll_and(c, spot->inside, step->inside);
-  if (LLVMIsAConstantInt(step->bytes))
-    spot->imm += LLVMConstIntGetSExtValue(step->bytes);
-  else
-    spot->pointer = ll_offset(c, spot->pointer, step->bytes);
+static ll_step *find_step(ll_cursor *cursor, int dim, int64_t fixed) {
+  for (uint32_t i = 0; i < cursor->steps.len; i++) {
+    ll_step *step = &cursor->steps.data[i];
+    if (!step->index && step->dim == dim && step->fixed == fixed)
+      return step;
+  }
+  return NULL;
+}
+
+// What derives from a stride or a row for each of a tile's rows would be kept in registers over the
+// whole loop, which a main loop full of accumulators cannot afford; an addition at the place of use
+// is cheaper. Hence the copies kept in place.
+static ll_v check_of(ll_ctx *c, ll_cursor *cursor, int d, int64_t fixed) {
+  ll_step *step = find_step(cursor, d, fixed);
+  if (step && step->inside)
+    return step->inside;
+  if (cursor->access->in_bounds)
+    return ll_i1(c, true);
+  if (fixed && !cursor->row_here[d])
+    cursor->row_here[d] = ll_keep_here(c, cursor->row[d]);
+  ll_v row = fixed ? cursor->row_here[d] : cursor->row[d];
+  ll_v inside = inside_dim(c, cursor->access, d, ll_add(c, row, ll_i32(c, fixed)));
+  (step ? step : new_step(c, cursor, d, fixed))->inside = inside;
+  return inside;
+}
+
+static ll_v bytes_of(ll_ctx *c, ll_cursor *cursor, int d, int64_t elems) {
+  ll_step *step = find_step(cursor, d, elems);
+  if (step && step->bytes)
+    return step->bytes;
+  if (!cursor->stride_here[d])
+    cursor->stride_here[d] = ll_keep_here(c, cursor->access->tensor->strides[d]);
+  ll_v distance = LLVMBuildMul(c->b, cursor->stride_here[d], ll_i64(c, elems), "");
+  ll_v bytes = to_bytes(c, cursor->access, distance);
+  (step ? step : new_step(c, cursor, d, elems))->bytes = bytes;
+  return bytes;
+}
+
+// Pointer for the constants of the dims with a run-time stride, reached from the nearest pointer
+// made before: evenly spaced rows then share one increment.
+static ll_v pointer_at(ll_ctx *c, ll_cursor *cursor, const int64_t *moved, int rank) {
+  int dim = 0;
+  while (dim < rank && !moved[dim])
+    dim++;
+  if (dim == rank)
+    return cursor->pointer;
+  const ll_reached *nearest = NULL;
+  for (uint32_t i = 0; i < cursor->reached.len; i++) {
+    const ll_reached *r = &cursor->reached.data[i];
+    bool beside = r->moved[dim] <= moved[dim] && (!nearest || r->moved[dim] > nearest->moved[dim]);
+    for (int d = 0; d < rank; d++)
+      beside = beside && (d == dim || r->moved[d] == moved[d]);
+    if (beside)
+      nearest = r;
+  }
+  ll_reached here = {{0}, NULL};
+  memcpy(here.moved, moved, sizeof *moved * (size_t)rank);
+  here.moved[dim] = nearest ? nearest->moved[dim] : 0;
+  here.pointer = nearest ? nearest->pointer : pointer_at(c, cursor, here.moved, rank);
+  int64_t more = moved[dim] - here.moved[dim];
+  if (!more)
+    return here.pointer;
+  here.pointer = ll_offset(c, here.pointer, bytes_of(c, cursor, dim, more));
+  here.moved[dim] = moved[dim];
+  tl_push(c->arena, &cursor->reached, here);
+  return here.pointer;
 }
 
 static const ll_step *gather_step(ll_ctx *c, ll_cursor *cursor, int d, ll_v index) {
@@ -150,8 +198,9 @@ static const ll_step *gather_step(ll_ctx *c, ll_cursor *cursor, int d, ll_v inde
     if (cursor->steps.data[i].index == index && cursor->steps.data[i].dim == d)
       return &cursor->steps.data[i];
   const ll_access *a = cursor->access;
-  ll_step step = {.dim = d, .index = index, .inside = inside_dim(c, a, d, index)};
-  step.bytes = to_bytes(c, a, distance(c, index, a->tensor->strides[d]));
+  ll_v here = ll_keep_here(c, index);
+  ll_step step = {.dim = d, .index = index, .inside = inside_dim(c, a, d, here)};
+  step.bytes = to_bytes(c, a, distance(c, here, a->tensor->strides[d]));
   tl_push(c->arena, &cursor->steps, step);
   return &tl_last(&cursor->steps);
 }
@@ -173,16 +222,24 @@ bool ll_cursor_same(const ll_cursor *cursor, const ir_layout *layout, int reg, i
 
 ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg) {
   const ll_access *a = cursor->access;
-  ll_spot spot = {.pointer = cursor->pointer, .inside = cursor->inside};
+  ll_spot spot = {.inside = cursor->inside};
+  int64_t moved[TY_MAX_RANK] = {0}; // along tensor dims with a run-time stride
   for (int d = 0; d < a->ir.rank; d++) {
-    if (a->value_dim[d] < 0)
+    int dim = a->value_dim[d];
+    if (dim < 0 || !a->start[d])
       continue;
-    if (a->start[d]) {
-      add_range(c, cursor, d, fixed[a->value_dim[d]], &spot);
+    if (!(dim == a->value_rank - 1 && cursor->skip_last))
+      spot.inside = ll_and(c, spot.inside, check_of(c, cursor, d, fixed[dim]));
+    if (LLVMIsAConstantInt(a->tensor->strides[d]))
+      spot.imm += fixed[dim] * LLVMConstIntGetSExtValue(a->tensor->strides[d]) * a->bits / 8;
+    else
+      moved[d] = fixed[dim];
+  }
+  spot.pointer = pointer_at(c, cursor, moved, a->ir.rank);
+  for (int d = 0; d < a->ir.rank; d++) {
+    if (a->value_dim[d] < 0 || a->start[d])
       continue;
-    }
-    ll_v index = cursor->gather[d][reg];
-    const ll_step *step = gather_step(c, cursor, d, index);
+    const ll_step *step = gather_step(c, cursor, d, cursor->gather[d][reg]);
     spot.inside = ll_and(c, spot.inside, step->inside);
     spot.pointer = ll_offset(c, spot.pointer, step->bytes);
   }

@@ -144,7 +144,7 @@ ll_v ll_soft_decode(ll_ctx *c, ll_v code8, tl_dtype from) {
 
 // --- fp8 by hardware ----------------------------------------------------------------------------
 
-static ll_v decode_pair(ll_ctx *c, ll_v codes, tl_dtype from) { // i16 -> <2 x half>
+ll_v ll_decode_fp8_pair(ll_ctx *c, ll_v codes, tl_dtype from) { // i16 -> <2 x half>
   return from == TL_F8E4M3 ? LL_CALL(c, "llvm.nvvm.e4m3x2.to.f16x2.rn", codes)
                            : LL_CALL(c, "llvm.nvvm.e5m2x2.to.f16x2.rn", codes);
 }
@@ -174,7 +174,7 @@ ll_v ll_to_f32(ll_ctx *c, ll_v x, tl_dtype from) {
     return LLVMBuildFPTrunc(c->b, x, c->t_float, "");
   case TL_F8E4M3:
   case TL_F8E5M2: {
-    ll_v pair = decode_pair(c, LLVMBuildZExt(c->b, x, c->t_i16, ""), from);
+    ll_v pair = ll_decode_fp8_pair(c, LLVMBuildZExt(c->b, x, c->t_i16, ""), from);
     ll_v half = LLVMBuildExtractElement(c->b, pair, ll_i32(c, 0), "");
     return LLVMBuildFPExt(c->b, half, c->t_float, "");
   }
@@ -374,7 +374,7 @@ static void decode_words(ll_ctx *c, const ir_op *op, tl_dtype from, tl_dtype to)
   for (int w = 0; w < count; w++)
     for (int h = 0; h < 2; h++) {
       ll_v part = LLVMBuildLShr(c->b, words[w], ll_i32(c, 16 * h), "");
-      ll_v pair = decode_pair(c, LLVMBuildTrunc(c->b, part, c->t_i16, ""), from);
+      ll_v pair = ll_decode_fp8_pair(c, LLVMBuildTrunc(c->b, part, c->t_i16, ""), from);
       for (int i = 0; i < 2; i++) {
         ll_v half = LLVMBuildExtractElement(c->b, pair, ll_i32(c, i), "");
         out[w * 4 + h * 2 + i] = ll_convert_elem(c, half, TL_F16, to, "rn", false);

@@ -20,12 +20,14 @@ typedef struct plan {
 static plan plan_access(ll_ctx *c, const ir_op *op, const ir_layout *layout) {
   plan p = {
       .access = ll_access_of(c, op), .layout = layout, .nregs = 1, .vector = 1, .whole = true};
+  TL_ASSERT(p.access.bits >= 8, "the checker refuses 4-bit tensors (E0623)");
   if (layout) {
     p.nregs = ir_layout_regs(layout);
     p.vector = ll_access_vector(c, &p.access, layout, &p.whole);
   }
   int bits = p.access.bits;
-  p.unit = bits <= 32 && p.vector * bits >= 32 ? 32 : bits < 8 ? 8 : bits;
+  int total = p.vector * bits; // a power of two
+  p.unit = bits == 64 || total < 8 ? bits : total < 32 ? total : 32;
   p.per_unit = p.unit / bits;
   if (ir_some(p.access.ir.mask))
     p.mask = ll_regs(c, p.access.ir.mask);
@@ -100,6 +102,13 @@ static void load_if(ll_ctx *c, ll_spot spot, int unit, int count, ll_v *out) {
       return;
     }
   }
+  if (unit == 64 && count == 2) {
+    ll_t pair = LLVMStructTypeInContext(c->cx, (ll_t[]){c->t_i64, c->t_i64}, 2, false);
+    ll_v both = LL_ASM(c, LD_V2_B64, pair, out[0], out[1], p, at, imm);
+    for (int i = 0; i < 2; i++)
+      out[i] = LLVMBuildExtractValue(c->b, both, (unsigned)i, "");
+    return;
+  }
   TL_ASSERT(unit == 32 && (count == 2 || count == 4), "vector of %d x %d bits", count, unit);
   ll_t parts[4] = {c->t_i32, c->t_i32, c->t_i32, c->t_i32};
   ll_t type = LLVMStructTypeInContext(c->cx, parts, (unsigned)count, false);
@@ -130,7 +139,9 @@ static void store_plain(ll_ctx *c, ll_spot spot, int unit, int count, ll_v *unit
 
 static void store_if(ll_ctx *c, ll_spot spot, int unit, int count, ll_v *units) {
   ll_v p = spot.inside, at = spot.pointer, imm = ll_i64(c, spot.imm), x = units[0];
-  if (count == 2) {
+  if (count == 2 && unit == 64) {
+    LL_ASM(c, ST_V2_B64, c->t_void, p, at, imm, x, units[1]);
+  } else if (count == 2) {
     LL_ASM(c, ST_V2_B32, c->t_void, p, at, imm, x, units[1]);
   } else if (count == 4) {
     LL_ASM(c, ST_V4_B32, c->t_void, p, at, imm, x, units[1], units[2], units[3]);
@@ -189,15 +200,6 @@ static ll_v other_image(ll_ctx *c, const plan *p, int reg) {
 
 // --- load ---------------------------------------------------------------------------------------
 
-// One nibble: its byte, shifted down by the parity of the element's position.
-static ll_v load_nibble(ll_ctx *c, const plan *p, ll_cursor *cursor, int reg) {
-  (void)cursor;
-  (void)reg;
-  (void)p;
-  (void)c;
-  TL_UNREACHABLE("4-bit elements need rows that start at a byte and an even number per thread");
-}
-
 // Reads the vector at `reg` what the one before it read?
 static bool repeats(const plan *p, const ll_cursor *cursor, int reg) {
   return reg && p->layout && !p->mask && !p->other &&
@@ -226,8 +228,6 @@ static void load_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *unit
 }
 
 static void load_singles(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *units) {
-  if (p->access.bits < 8)
-    load_nibble(c, p, cursor, 0);
   for (int r = 0; r < p->nregs; r += p->per_unit) {
     ll_v elems[8];
     for (int e = 0; e < p->per_unit; e++) {
@@ -286,8 +286,6 @@ void ll_emit_load(ll_ctx *c, const ir_op *op) {
   plan p = plan_access(c, op, ll_layout(c, op->res[0]));
   ll_cursor cursor = open_cursor(c, &p);
   ll_v *units = TL_NEW_N(c->arena, ll_v, p.nregs);
-  if (p.access.bits < 8 && p.vector == 1)
-    load_nibble(c, &p, &cursor, 0);
   if (p.whole)
     load_vectors(c, &p, &cursor, units);
   else
@@ -357,8 +355,6 @@ static void store_either(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v owner
 void ll_emit_store(ll_ctx *c, const ir_op *op) {
   ir_val value = ir_access_of(c->func, op).value;
   plan p = plan_access(c, op, ll_layout(c, value));
-  TL_ASSERT(p.access.bits >= 8 || p.vector > 1,
-            "4-bit elements need rows that start at a byte and an even number per thread");
   ll_v *units = store_units(c, &p);
   if (!p.whole)
     ll_regs(c, value); // both sides need them

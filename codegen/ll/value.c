@@ -132,21 +132,26 @@ ll_v ll_bit_sum(ll_ctx *c, ll_v index, int low, int nbits, const int32_t *basis)
   return sum;
 }
 
+static void compute_place(ll_ctx *c, ll_place *place, ll_v lane, ll_v warp) {
+  const ir_layout *layout = place->layout;
+  for (int d = 0; d < layout->rank; d++) {
+    int32_t lanes[IR_LANE_BITS], warps[IR_MAX_WARP_BITS];
+    for (int i = 0; i < IR_LANE_BITS; i++)
+      lanes[i] = layout->lane[i][d];
+    for (int i = 0; i < layout->nwarp_bits; i++)
+      warps[i] = layout->warp[i][d];
+    place->at[d] = ll_add(c, ll_bit_sum(c, lane, 0, IR_LANE_BITS, lanes),
+                          ll_bit_sum(c, warp, 0, layout->nwarp_bits, warps));
+  }
+}
+
 const ll_place *ll_place_of(ll_ctx *c, const ir_layout *layout) {
   for (uint32_t i = 0; i < c->places.len; i++)
     if (c->places.data[i].layout == layout)
       return &c->places.data[i];
   ll_place place = {.layout = layout};
   LLVMBasicBlockRef back = ll_enter_entry(c);
-  for (int d = 0; d < layout->rank; d++) {
-    int32_t lane[IR_LANE_BITS], warp[IR_MAX_WARP_BITS];
-    for (int i = 0; i < IR_LANE_BITS; i++)
-      lane[i] = layout->lane[i][d];
-    for (int i = 0; i < layout->nwarp_bits; i++)
-      warp[i] = layout->warp[i][d];
-    place.at[d] = ll_add(c, ll_bit_sum(c, c->lane, 0, IR_LANE_BITS, lane),
-                         ll_bit_sum(c, c->warp, 0, layout->nwarp_bits, warp));
-  }
+  compute_place(c, &place, c->lane, c->warp);
   ll_leave_entry(c, back);
   tl_push(c->arena, &c->places, place);
   return &tl_last(&c->places);
