@@ -16,6 +16,11 @@ static bool no_hints(fe_ctx *ctx, const fe_call *call) {
 
 static fe_access *want_access(fe_ctx *ctx, const fe_call *call) {
   fe_value v = call->values[0];
+  if (v.kind == FV_ACCESS && tl_dtype_bits(v.access->tensor->dtype) == 4) {
+    fe_error(ctx, call->args[0]->span, DIAG_E0623, call->name,
+             tl_dtype_name(v.access->tensor->dtype));
+    return NULL;
+  }
   if (v.kind == FV_ACCESS)
     return v.access;
   tl_diag *diag = fe_error(ctx, call->args[0]->span, DIAG_E0208, call->name,

@@ -170,13 +170,13 @@ static tl_round round_by_name(const char *name) {
   return TL_RN;
 }
 
-// Truncates and clamps; NaN gives 0, in 64 bits the sign bit alone (as cvt does).
+// Truncates and clamps; NaN gives 0.
 static int64_t float_to_int(tl_dtype to, double x) {
   int bits = to == TL_I1 ? 1 : tl_dtype_bits(to);
   if (to == TL_I1)
     return x != 0;
   if (isnan(x))
-    return bits == 64 ? INT64_MIN : 0;
+    return 0;
   bool is_signed = tl_is_signed(to);
   double lo = is_signed ? -ldexp(1, bits - 1) : 0, hi = ldexp(1, is_signed ? bits - 1 : bits);
   if (x <= lo)

@@ -27,7 +27,7 @@ static plan plan_access(ll_ctx *c, const ir_op *op, const ir_layout *layout) {
   }
   int bits = p.access.bits;
   int total = p.vector * bits; // a power of two
-  p.unit = bits == 64 || total < 8 ? bits : total < 32 ? total : 32;
+  p.unit = bits == 64 ? 64 : total < 32 ? total : 32;
   p.per_unit = p.unit / bits;
   if (ir_some(p.access.ir.mask))
     p.mask = ll_regs(c, p.access.ir.mask);
@@ -158,29 +158,19 @@ static void store_if(ll_ctx *c, ll_spot spot, int unit, int count, ll_v *units) 
 
 // --- units and elements -------------------------------------------------------------------------
 
-static ll_v pack_unit(ll_ctx *c, const plan *p, const ll_v *elems, int elem_bits) {
+static ll_v pack_unit(ll_ctx *c, const plan *p, const ll_v *elems) {
   if (p->per_unit == 1)
     return elems[0];
-  ll_t type = unit_type(c, p->unit);
-  ll_v unit = LLVMConstNull(type);
-  if (elem_bits >= 8) {
-    ll_v vector = LLVMGetPoison(LLVMVectorType(unit_type(c, elem_bits), (unsigned)p->per_unit));
-    for (int i = 0; i < p->per_unit; i++)
-      vector = LLVMBuildInsertElement(c->b, vector, elems[i], ll_i32(c, i), "");
-    return LLVMBuildBitCast(c->b, vector, type, "");
-  }
-  for (int i = 0; i < p->per_unit; i++) { // nibbles, each in a byte
-    ll_v nibble = LLVMBuildZExt(c->b, elems[i], type, "");
-    nibble = LLVMBuildAnd(c->b, nibble, LLVMConstInt(type, 15, false), "");
-    ll_v at = LLVMConstInt(type, (unsigned)(i * 4), false);
-    unit = LLVMBuildOr(c->b, unit, LLVMBuildShl(c->b, nibble, at, ""), "");
-  }
-  return unit;
+  ll_t elem = unit_type(c, p->access.bits);
+  ll_v vector = LLVMGetPoison(LLVMVectorType(elem, (unsigned)p->per_unit));
+  for (int i = 0; i < p->per_unit; i++)
+    vector = LLVMBuildInsertElement(c->b, vector, elems[i], ll_i32(c, i), "");
+  return LLVMBuildBitCast(c->b, vector, unit_type(c, p->unit), "");
 }
 
 // An element as the integer that stands in memory.
 static ll_v image_of(ll_ctx *c, const plan *p, ll_v elem) {
-  return ll_to_bits(c, elem, p->access.bits < 8 ? 8 : p->access.bits);
+  return ll_to_bits(c, elem, p->access.bits);
 }
 
 static ll_v elem_of(ll_ctx *c, const plan *p, ll_v image) {
@@ -191,9 +181,8 @@ static ll_v elem_of(ll_ctx *c, const plan *p, ll_v image) {
 }
 
 static ll_v other_image(ll_ctx *c, const plan *p, int reg) {
-  int bits = p->access.bits < 8 ? 8 : p->access.bits;
   if (!p->other)
-    return LLVMConstNull(unit_type(c, bits));
+    return LLVMConstNull(unit_type(c, p->access.bits));
   bool uniform = !ty_is_tile(ir_type(c->func, p->access.ir.other));
   return image_of(c, p, p->other[uniform ? 0 : reg]);
 }
@@ -215,10 +204,10 @@ static void load_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *unit
     }
     ll_spot spot = spot_of(c, p, cursor, r);
     for (int i = 0; i < per_vector; i++) {
-      ll_v elems[8];
+      ll_v elems[4];
       for (int e = 0; e < p->per_unit; e++)
         elems[e] = other_image(c, p, r + i * p->per_unit + e);
-      units[u + i] = pack_unit(c, p, elems, p->access.bits);
+      units[u + i] = pack_unit(c, p, elems);
     }
     if (ll_is_true(spot.inside))
       load_plain(c, spot, p->unit, per_vector, units + u);
@@ -229,12 +218,12 @@ static void load_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *unit
 
 static void load_singles(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *units) {
   for (int r = 0; r < p->nregs; r += p->per_unit) {
-    ll_v elems[8];
+    ll_v elems[4];
     for (int e = 0; e < p->per_unit; e++) {
       elems[e] = other_image(c, p, r + e);
       load_if(c, spot_of(c, p, cursor, r + e), p->access.bits, 1, &elems[e]);
     }
-    units[r / p->per_unit] = pack_unit(c, p, elems, p->access.bits);
+    units[r / p->per_unit] = pack_unit(c, p, elems);
   }
 }
 
@@ -264,7 +253,7 @@ static void load_either(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *units
 }
 
 static void set_units(ll_ctx *c, const plan *p, ir_val result, ll_v *units) {
-  if (p->unit == 32 && p->per_unit > 1 && p->access.bits >= 8 && p->access.tensor->dtype != TL_I1) {
+  if (p->unit == 32 && p->per_unit > 1 && p->access.tensor->dtype != TL_I1) {
     ll_set_words(c, result, units);
     return;
   }
@@ -274,9 +263,7 @@ static void set_units(ll_ctx *c, const plan *p, ir_val result, ll_v *units) {
     if (p->per_unit > 1) {
       int at = r % p->per_unit * p->access.bits;
       unit = LLVMBuildLShr(c->b, unit, LLVMConstInt(LLVMTypeOf(unit), (unsigned)at, false), "");
-      if (p->access.bits < 8)
-        unit = LLVMBuildAnd(c->b, unit, LLVMConstInt(LLVMTypeOf(unit), 15, false), "");
-      unit = LLVMBuildTrunc(c->b, unit, unit_type(c, p->access.bits < 8 ? 8 : p->access.bits), "");
+      unit = LLVMBuildTrunc(c->b, unit, unit_type(c, p->access.bits), "");
     }
     out[r] = elem_of(c, p, unit);
   }
@@ -297,14 +284,14 @@ void ll_emit_load(ll_ctx *c, const ir_op *op) {
 
 static ll_v *store_units(ll_ctx *c, const plan *p) {
   ir_val value = p->access.ir.value;
-  if (p->unit == 32 && p->per_unit > 1 && p->access.bits >= 8 && ll_dtype(c, value) != TL_I1)
+  if (p->unit == 32 && p->per_unit > 1 && ll_dtype(c, value) != TL_I1)
     return ll_words(c, value);
   ll_v *regs = ll_regs(c, value), *units = TL_NEW_N(c->arena, ll_v, p->nregs);
   for (int r = 0; r < p->nregs; r += p->per_unit) {
-    ll_v elems[8];
+    ll_v elems[4];
     for (int e = 0; e < p->per_unit; e++)
       elems[e] = image_of(c, p, regs[r + e]);
-    units[r / p->per_unit] = pack_unit(c, p, elems, p->access.bits);
+    units[r / p->per_unit] = pack_unit(c, p, elems);
   }
   return units;
 }
