@@ -107,6 +107,32 @@ static const row rows[] = {
     {S90, "mma.sync.aligned.m8n8k128.row.col.s32.b1.b1.s32.xor.popc {%w0, %w1}, {%wa}, {%wb}, {%wc, %wc}; cvt.u64.u32 $d, %w0", 0xFF, 0xF0, 3, 19, 7}, // 4 x 4 bits + 3
     {S120, "mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e4m3.e2m1.f32 {%w0, %w1, %w2, %w3}, {%wa, %wa, %wa, %wa}, {%wb, %wb}, {%wc, %wc, %wc, %wc}; cvt.u64.u32 $d, %w0", 0x38383838, 0x08080808, 0x3F800000, 0x42040000, 7}, // 32 x 1 x 1 + 1
     {S120, "mma.sync.aligned.m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0 {%w0, %w1, %w2, %w3}, {%wa, %wa, %wa, %wa}, {%wa, %wa}, {%wc, %wc, %wc, %wc}, %wb, {0, 0}, %wb, {0, 0}; cvt.u64.u32 $d, %w0", 0x22222222, 0x80808080, 0x3F800000, 0x43808000, 7}, // 64 x 2 x 2 + 1
+    // approximate functions at their special values
+    {S90, "rcp.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x80000000, 0, 0, 0xFF800000, 0},
+    {S90, "rcp.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xFF800000, 0, 0, 0x80000000, 0},
+    {S90, "rcp.approx.ftz.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x00000001, 0, 0, 0x7F800000, 0},
+    {S90, "sqrt.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xBF800000, 0, 0, 0x7FFFFFFF, 0},
+    {S90, "sqrt.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x80000000, 0, 0, 0x80000000, 0},
+    {S90, "rsqrt.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x80000000, 0, 0, 0xFF800000, 0},
+    {S90, "rsqrt.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x7F800000, 0, 0, 0x00000000, 0},
+    {S90, "ex2.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xFF800000, 0, 0, 0x00000000, 0},
+    {S90, "ex2.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x40400000, 0, 0, 0x41000000, 0},
+    {S90, "ex2.approx.ftz.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xC2FE0000, 0, 0, 0x00000000, 0},
+    {S90, "ex2.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xC2FE0000, 0, 0, 0x00400000, 0},
+    {S90, "lg2.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x80000000, 0, 0, 0xFF800000, 0},
+    {S90, "lg2.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xBF800000, 0, 0, 0x7FFFFFFF, 0},
+    {S90, "lg2.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x41000000, 0, 0, 0x40400000, 0},
+    {S90, "sin.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x7F800000, 0, 0, 0x7FFFFFFF, 0},
+    {S90, "sin.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x80000000, 0, 0, 0x80000000, 0},
+    {S90, "cos.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x00000000, 0, 0, 0x3F800000, 0},
+    {S90, "tanh.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0xFF800000, 0, 0, 0xBF800000, 0},
+    {S90, "tanh.approx.f32 %w0, %wa; cvt.u64.u32 $d, %w0", 0x7FC00001, 0, 0, 0x7FFFFFFF, 0},
+    {S90, "div.approx.f32 %w0, %wa, %wb; cvt.u64.u32 $d, %w0", 0x3F800000, 0x7F000000, 0, 0, 0}, // divisor of 2^127
+    {S90, "div.full.f32 %w0, %wa, %wb; cvt.u64.u32 $d, %w0", 0x40C00000, 0x40000000, 0, 0x40400000, 0},
+    {S90, "rcp.approx.ftz.f64 $d, %a", 0x4000000012345678, 0, 0, 0x3FE0000000000000, 0},
+    {S90, "rcp.approx.ftz.f64 $d, %a", 0x7FF8000000000001, 0, 0, 0x7FFFFFFF00000000, 0},
+    {S90, "ex2.approx.ftz.bf16x2 %w0, %wa; cvt.u64.u32 $d, %w0", 0x0001C040, 0, 0, 0x3F803E00, 0},
+    {S90, "tanh.approx.f16 %h0, %ha; cvt.u64.u16 $d, %h0", 0x7C00, 0, 0, 0x3C00, 0},
     // integer edges
     {S90, "div.s32 %w0, %wa, %wb; rem.s32 %w1, %wa, %wb; mov.b64 $d, {%w0, %w1}", 0x80000000, 0xFFFFFFFF, 0, 0x80000000, 0},
     {S90, "shr.s32 %w0, %wa, %wb; shl.b32 %w1, %wa, %wb; mov.b64 $d, {%w0, %w1}", 0x80000000, 32, 0, 0xFFFFFFFF, 0},
