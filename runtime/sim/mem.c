@@ -408,8 +408,9 @@ static void count_access(sim_mem_view *view, const group *g, const uint64_t addr
 
 static bool load_group(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
                        sim_access access, uint32_t bytes, uint32_t *const planes[]) {
-  if (!check_init(view, g, addr, bytes, V_LOAD) ||
-      !track(view, g, addr, bytes, access.sem ? SIM_RACE_STRONG_READ : SIM_RACE_READ))
+  // Races first: where another agent's write has not landed, the missing edge is the better report.
+  if (!track(view, g, addr, bytes, access.sem ? SIM_RACE_STRONG_READ : SIM_RACE_READ) ||
+      !check_init(view, g, addr, bytes, V_LOAD))
     return false;
   if (access.elem_bytes >= 4)
     gather_words(g, bytes / 4, planes);
@@ -457,7 +458,7 @@ bool sim_mem_load_rows(sim_mem_view *view, sim_space space, const uint64_t addr[
         rows[__builtin_ctz(m)][w] = words[w][__builtin_ctz(m)];
     return true;
   }
-  if (!check_init(view, &g, addr, 16, V_LOAD) || !track(view, &g, addr, 16, SIM_RACE_READ))
+  if (!track(view, &g, addr, 16, SIM_RACE_READ) || !check_init(view, &g, addr, 16, V_LOAD))
     return false;
   for (int lane = 0; lane < g.lanes; lane++)
     memcpy(rows[lane], g.region->data + g.offset[lane], 16);
@@ -605,8 +606,8 @@ bool sim_mem_atomic(sim_mem_view *view, sim_space space, const uint64_t addr[SIM
     if (!g.mask)
       continue;
     if (!check_writable(view, &g, addr, bytes, V_ATOMIC) ||
-        !check_init(view, &g, addr, bytes, V_ATOMIC) ||
-        !track(view, &g, addr, bytes, SIM_RACE_ATOMIC))
+        !track(view, &g, addr, bytes, SIM_RACE_ATOMIC) ||
+        !check_init(view, &g, addr, bytes, V_ATOMIC))
       return false;
     for (uint32_t m = g.mask; m; m &= m - 1) {
       int lane = __builtin_ctz(m);

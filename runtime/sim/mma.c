@@ -91,18 +91,8 @@ bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *s) {
   return bytes && s->thread_a < 2 && s->thread_b < 4;
 }
 
-// --- fragments to words -------------------------------------------------------------------------
-// Register words by position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
-SIM_INLINE void spread_a(const sim_mma_desc *desc, const uint32_t *const a[], uint32_t aw[][16]) {
-  for (int r = 0; r < desc->a_regs; r++)
-    sim_spread_plane(a[r], &aw[4 * (r >> 1)][8 * (r & 1)], 16);
-}
-
-SIM_INLINE void spread_b(const sim_mma_desc *desc, const uint32_t *const b[], uint32_t bw[][8]) {
-  for (int r = 0; r < desc->b_regs; r++)
-    sim_spread_plane(b[r], bw[4 * r], 8);
-}
-
+// --- accumulator fragments
+// -------------------------------------------------------------------------
 static void spread_c(const sim_mma_desc *desc, const uint32_t *const c[], uint32_t cm[8][16]) {
   if (desc->form.d == SIM_MMA_F16) {
     for (int h = 0; h < 2; h++)
@@ -134,8 +124,8 @@ static bool decode_operands(const sim_mma_desc *desc, const uint32_t *const a[],
   uint32_t aw[8][16], bw[8][8];
   bool split = desc->path == SIM_PATH_FP8_AS_F16;
   int words = desc->form.k * desc->elem_bits / 32;
-  spread_a(desc, a, aw);
-  spread_b(desc, b, bw);
+  sim_spread_a(desc, a, aw);
+  sim_spread_b(desc, b, bw);
   return sim_step_decode(desc->form.a, desc->form.b, words, split, aw, bw, x, y);
 }
 
@@ -228,30 +218,6 @@ static bool fast_mx8(const sim_mma_desc *desc, const uint32_t *const a[], const 
   return sim_step_tile(x, y, desc->form.k, desc->frac_bits, SIM_OUT_F32, cm, cm);
 }
 
-// s8, u8: bytes of every word against bytes.
-SIM_CLONES static bool fast_int8(const sim_mma_desc *desc, const uint32_t *const a[],
-                                 const uint32_t *const b[], uint32_t cm[8][16]) {
-  if (desc->elem_bits != 8 || desc->form.m != 16 || desc->form.satfinite)
-    return false;
-  uint32_t aw[16][16], bw[16][8];
-  int sign_a = desc->form.a == SIM_MMA_S8 ? 0x80 : 0,
-      sign_b = desc->form.b == SIM_MMA_S8 ? 0x80 : 0;
-  spread_a(desc, a, aw);
-  spread_b(desc, b, bw);
-  for (int word = 0; word < desc->form.k / 4; word++)
-    for (int byte = 0; byte < 4; byte++) {
-      int32_t x[16];
-      for (int i = 0; i < 16; i++)
-        x[i] = (int32_t)((aw[word][i] >> 8 * byte & 0xFF) ^ (uint32_t)sign_a) - sign_a;
-      for (int col = 0; col < 8; col++) {
-        int32_t y = (int32_t)((bw[word][col] >> 8 * byte & 0xFF) ^ (uint32_t)sign_b) - sign_b;
-        for (int i = 0; i < 16; i++)
-          cm[col][i] += (uint32_t)(x[i] * y);
-      }
-    }
-  return true;
-}
-
 void sim_mma(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t *const b[],
              const uint32_t *const c[], uint32_t *const d[], const sim_mma_scales *scales) {
   uint32_t cm[8][16];
@@ -271,7 +237,13 @@ void sim_mma(const sim_mma_desc *desc, const uint32_t *const a[], const uint32_t
     done = fast_mx8(desc, a, b, scales, cm);
     break;
   case SIM_PATH_INTEGER:
-    done = fast_int8(desc, a, b, cm);
+    done = tile && sim_mma_fast_integer(desc, a, b, cm);
+    break;
+  case SIM_PATH_BITS:
+    done = tile && sim_mma_fast_bits(desc, a, b, cm);
+    break;
+  case SIM_PATH_MX4:
+    done = sim_mma_fast_mx4(desc, a, b, scales, cm);
     break;
   default:
     break;

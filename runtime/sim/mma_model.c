@@ -424,18 +424,23 @@ static void double_mma(const sim_mma_desc *desc, const uint32_t *const a[],
 }
 
 // --- the instruction ----------------------------------------------------------------------------
-static uint32_t element(const sim_mma_desc *desc, const uint32_t *const a[],
-                        const uint32_t *const b[], uint32_t c, const sim_mma_scales *scales,
-                        int row, int col) {
-  sim_num x[64], y[64];
-  if (desc->path == SIM_PATH_INTEGER)
-    return integer_element(desc, a, b, c, row, col);
-  if (desc->path == SIM_PATH_BITS)
-    return bits_element(desc, a, b, c, row, col);
+// A and B with every element decoded; integers and bits are read where they are used.
+typedef struct decoded {
+  sim_num a[16][64], b[8][64];
+} decoded;
+
+static void decode_all(const sim_mma_desc *desc, const uint32_t *const a[],
+                       const uint32_t *const b[], decoded *out) {
   for (int k = 0; k < desc->form.k; k++) {
-    x[k] = decode_operand(desc, desc->form.a, a_element(desc, a, row, k));
-    y[k] = decode_operand(desc, desc->form.b, b_element(desc, b, k, col));
+    for (int row = 0; row < desc->form.m; row++)
+      out->a[row][k] = decode_operand(desc, desc->form.a, a_element(desc, a, row, k));
+    for (int col = 0; col < 8; col++)
+      out->b[col][k] = decode_operand(desc, desc->form.b, b_element(desc, b, k, col));
   }
+}
+
+static uint32_t element(const sim_mma_desc *desc, const sim_num *x, const sim_num *y, uint32_t c,
+                        const sim_mma_scales *scales, int row, int col) {
   switch (desc->path) {
   case SIM_PATH_FUSED:
     return fused_element(desc, x, y, c);
@@ -458,9 +463,17 @@ void sim_mma_reference(const sim_mma_desc *desc, const uint32_t *const a[],
     return;
   }
   uint32_t result[16][8]; // d may be c, or share planes with a and b
+  bool integer = desc->path == SIM_PATH_INTEGER, bits = desc->path == SIM_PATH_BITS;
+  decoded ops;
+  if (!integer && !bits)
+    decode_all(desc, a, b, &ops);
   for (int row = 0; row < desc->form.m; row++)
-    for (int col = 0; col < 8; col++)
-      result[row][col] = element(desc, a, b, c_element(desc, c, row, col), scales, row, col);
+    for (int col = 0; col < 8; col++) {
+      uint32_t old = c_element(desc, c, row, col);
+      result[row][col] = integer ? integer_element(desc, a, b, old, row, col)
+                         : bits  ? bits_element(desc, a, b, old, row, col)
+                                 : element(desc, ops.a[row], ops.b[col], old, scales, row, col);
+    }
   for (int row = 0; row < desc->form.m; row++)
     for (int col = 0; col < 8; col++)
       put_d(desc, d, row, col, result[row][col]);

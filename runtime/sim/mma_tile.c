@@ -131,3 +131,19 @@ bool sim_step_tile(const sim_step_a *a, const sim_step_b *b, int k, int frac_bit
 #endif
   return step_tile_plain(a, b, k, frac_bits, out, c, d);
 }
+
+void sim_tile_dot(const float a[][16], const float b[][8], int k, int32_t out[8][16]) {
+#ifdef HAVE_VECTORS
+  switch (host_vectors()) {
+  case 2:
+    dot_avx512(a, b, k, out);
+    return;
+  case 1:
+    dot_avx2(a, b, k, out);
+    return;
+  default:
+    break;
+  }
+#endif
+  dot_plain(a, b, k, out);
+}

@@ -1,7 +1,7 @@
 // Building inner loops once per vector extension of the host; register fragments as tiles.
 #ifndef RUNTIME_SIM_MMA_TILE_H
 #define RUNTIME_SIM_MMA_TILE_H
-#include <stdint.h>
+#include "runtime/sim/mma.h"
 #include <string.h>
 // The loader picks the clone when the program starts. Sanitized builds run the plain form: their
 // runtime is not up yet when the loader asks.
@@ -49,4 +49,29 @@ SIM_INLINE void sim_gather_plane(const uint32_t *rows, int stride, uint32_t plan
     memcpy(plane + 16 * half, block, 64);
   }
 }
+
+// Register words by position: aw[k word][row], bw[k word][column]; PTX ISA 9.7.14.5.
+SIM_INLINE void sim_spread_a(const sim_mma_desc *desc, const uint32_t *const a[],
+                             uint32_t aw[][16]) {
+  for (int r = 0; r < desc->a_regs; r++)
+    sim_spread_plane(a[r], &aw[4 * (r >> 1)][8 * (r & 1)], 16);
+}
+
+SIM_INLINE void sim_spread_b(const sim_mma_desc *desc, const uint32_t *const b[],
+                             uint32_t bw[][8]) {
+  for (int r = 0; r < desc->b_regs; r++)
+    sim_spread_plane(b[r], bw[4 * r], 8);
+}
+
+// out[col][row] = the sum over k of a[k][row] * b[k][col], exact while it stays below 2^24.
+void sim_tile_dot(const float a[][16], const float b[][8], int k, int32_t out[8][16]);
+
+// Paths without a fused step (mma_exact.c), on C as a tile, in place. false: not for this form or
+// these operands; cm is unchanged.
+bool sim_mma_fast_integer(const sim_mma_desc *desc, const uint32_t *const a[],
+                          const uint32_t *const b[], uint32_t cm[8][16]);
+bool sim_mma_fast_bits(const sim_mma_desc *desc, const uint32_t *const a[],
+                       const uint32_t *const b[], uint32_t cm[8][16]);
+bool sim_mma_fast_mx4(const sim_mma_desc *desc, const uint32_t *const a[],
+                      const uint32_t *const b[], const sim_mma_scales *scales, uint32_t cm[8][16]);
 #endif

@@ -172,8 +172,7 @@ void sim_movmatrix(const uint32_t src[SIM_LANES], uint32_t dst[SIM_LANES]) {
 }
 
 // --- bank conflicts -----------------------------------------------------------------------------
-// Lanes of one
-// pass are served together when no bank has two different words among them.
+// Lanes of one pass are served together when no bank has two different words among them.
 static uint32_t pass_wavefronts(const uint64_t addr[SIM_LANES], uint32_t lanes, uint32_t words) {
   uint64_t word_of[32][32]; // words a bank already has
   uint32_t count[32] = {0}, most = 0;

@@ -114,9 +114,14 @@ static void compare_form(const sim_mma_desc *desc, int rounds, long *elements) {
     else
       fill(&c, desc->c_regs, acc == SIM_MMA_F16 ? 16 : 32, acc, how, round % 3);
     for (int lane = 0; lane < 32; lane++) {
-      bool wild = round % 7 == 3;
-      sa.data[0][lane] = wild ? next_random() : 0x7C7D7E7F + next_random() % 8;
-      sb.data[0][lane] = wild ? next_random() : 0x787F8384 - next_random() % 8;
+      int wild = round % 7;
+      uint32_t near = 0x7C7D7E7F + next_random() % 8, far = 0x787F8384 - next_random() % 8;
+      sa.data[0][lane] = wild == 3 ? next_random() : near;
+      sb.data[0][lane] = wild == 3 ? next_random() : far;
+      if (wild == 4)
+        sa.data[0][lane] = next_random() & 0x3F3F3F3F; // no NaN, zeros of ue4m3
+      if (wild >= 4)
+        sb.data[0][lane] = next_random() & next_random() & 0x7E7E7E7E;
       if (desc->form.scale == SIM_MMA_UE4M3)
         sa.data[0][lane] &= 0x7F7F7F7F;
     }
@@ -181,10 +186,10 @@ static void visit_compare(sim_arch arch, const sim_mma_desc *desc, void *ctx) {
   tally *t = ctx;
   int rounds = t->rounds;
   (void)arch;
-  if (desc->path != SIM_PATH_FUSED && desc->path != SIM_PATH_FP8_AS_F16)
-    rounds = rounds / 2 + 1;
-  if (desc->path >= SIM_PATH_MX4)
-    rounds = 7;
+  if (desc->path == SIM_PATH_MX4)
+    rounds *= 4;
+  if (desc->path == SIM_PATH_BITS)
+    rounds = 10;
   t->forms++;
   compare_form(desc, rounds, &t->elements);
 }
