@@ -85,6 +85,8 @@ enum { NAN_F32 = 0x7FFFFFFF, NAN_F16 = 0x7FFF };
 
 // sig * 2^shift, cut toward zero.
 static int64_t shifted(int64_t sig, int shift) {
+  if (!sig)
+    return 0;
   if (shift >= 0)
     return sig << shift; // callers keep this within 63 bits
   return shift <= -63 ? 0 : sig >> -shift;

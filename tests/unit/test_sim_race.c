@@ -371,7 +371,7 @@ static void test_flags(void **state) {
 // --- against a plain detector -------------------------------------------------------------------
 // The same rules without
 // epochs, sets or memos: every byte keeps all accesses of all warps.
-enum { BYTES = 64, EVENTS = 4000 };
+enum { BYTES = 256, EVENTS = 64 };
 typedef struct event {
   uint32_t warp, clock;
   bool is_write;
@@ -424,11 +424,12 @@ static void test_random_histories(void **state) {
         continue;
       }
       static const uint32_t sizes[] = {1, 2, 4, 8};
-      uint32_t bytes = sizes[r >> 5 & 3], at = (r >> 8) % (BYTES / bytes) * bytes;
+      uint32_t bytes = sizes[r >> 5 & 3], lanes = r >> 24 & 3 ? 1 : 32;
+      uint32_t at = (r >> 8) % (BYTES / (bytes * lanes)) * bytes * lanes;
       bool is_write = (r >> 20 & 7) == 0;
-      bool want = oracle_touch(o, warp, at, bytes, is_write);
-      bool got =
-          touch(&f->view[0][warp], S + at, (how){is_write ? WRITE : READ, bytes, 5, 0, 0, 1});
+      bool want = oracle_touch(o, warp, at, bytes * lanes, is_write);
+      bool got = touch(&f->view[0][warp], S + at,
+                       (how){is_write ? WRITE : READ, bytes, 5, 0, 0, lanes == 1 ? 1 : UINT32_MAX});
       checked++;
       if (got != want)
         fail_msg("history %d step %d: found %d, expected %d", history, step, got, want);
