@@ -129,6 +129,11 @@ static uint64_t float_value(int ebits, int mbits) { // edges, subnormals, any ex
   return sign | clamp_exponent(e, (int64_t)all - 1) << mbits | fraction;
 }
 
+static uint64_t pair_of(int ebits, int mbits) {
+  uint64_t low = float_value(ebits, mbits);
+  return low | float_value(ebits, mbits) << 16;
+}
+
 static int bits_of(const char *type) {
   if (strncmp(type, "f16x2", 5) == 0 || strncmp(type, "bf16x2", 6) == 0)
     return 32;
@@ -150,9 +155,9 @@ static uint64_t value_of(const char *type) {
   if (strcmp(type, "f64") == 0)
     return float_value(11, 52);
   if (strcmp(type, "f16x2") == 0)
-    return float_value(5, 10) | float_value(5, 10) << 16;
+    return pair_of(5, 10);
   if (strcmp(type, "bf16x2") == 0)
-    return float_value(8, 7) | float_value(8, 7) << 16;
+    return pair_of(8, 7);
   if (strcmp(type, "sh") == 0)
     return below(3) == 0 ? int_value(32) : below(70);
   if (strcmp(type, "prmt") == 0)
@@ -163,8 +168,10 @@ static uint64_t value_of(const char *type) {
     return (below(19) - 9) & ones(32);
   if (strcmp(type, "small") == 0)
     return small[below(5)];
-  if (strcmp(type, "small64") == 0)
-    return small[below(5)] << (below(5) == 0 ? 32 : 0);
+  if (strcmp(type, "small64") == 0) { // draws in a fixed order: C does not fix it in an expression
+    uint64_t value = small[below(5)];
+    return value << (below(5) == 0 ? 32 : 0);
+  }
   if (strcmp(type, "pred") == 0)
     return next() & 1;
   int bits = bits_of(type);
