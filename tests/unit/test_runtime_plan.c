@@ -1,5 +1,6 @@
 // From a .tla and arguments to a launch: checks, messages, selection, packing.
 #include "tests/unit/runtime_fixture.h"
+#include <pthread.h>
 
 typedef struct world {
   tile_ctx *ctx;
@@ -283,6 +284,57 @@ static void large_grids_and_capture_are_refused(void **state) {
   set_gemm(&g, 2, INT64_C(1) << 23, 128);
   g.args[3].tensor.data = (void *)0x40002;
   expect_refusal(w, &g, TILE_E_SHAPE, "gemm: the grid needs 131072 blocks along y, at most 65535");
+}
+
+// The address each thread gives arrives in its own launch.
+typedef struct runner {
+  tile_plan *plan;
+  uintptr_t address;
+  int wrong;
+} runner;
+
+static _Thread_local uint64_t launched_address;
+static tile_status note_address(tile_device *device, tile_code *code, const tile_dispatch *dispatch,
+                                void *stream) {
+  (void)device, (void)code, (void)stream;
+  memcpy(&launched_address, dispatch->params, 8);
+  return TILE_OK;
+}
+
+static void *run_often(void *user) {
+  runner *r = user;
+  for (int i = 0; i < 20000; i++) {
+    uintptr_t base = r->address + (uintptr_t)(i % 64) * 16;
+    void *ptrs[4] = {(void *)base, (void *)0x600, (void *)0x700, (void *)0x800};
+    r->wrong += tile_plan_run(r->plan, ptrs, NULL, 0, NULL) != TILE_OK || launched_address != base;
+    ptrs[1] = NULL; // and so does the text of each thread's own failure
+    r->wrong += tile_plan_run(r->plan, ptrs, NULL, 0, NULL) != TILE_E_INVALID ||
+                strcmp(tile_last_error(), "'B': the address is NULL") != 0;
+  }
+  return NULL;
+}
+
+static void a_plan_runs_from_several_threads(void **state) {
+  world *w = *state;
+  gemm_args g;
+  runner runners[4];
+  pthread_t threads[4];
+  tile_plan *plan;
+  tile_device_ops ops = fake_ops;
+  ops.launch = note_address;
+  w->device.base.ops = &ops;
+  set_gemm(&g, 77, 264, 384);
+  assert_int_equal(tile_plan_create(w->gemm, &w->device.base, g.args, 4, NULL, &plan), TILE_OK);
+  for (int i = 0; i < 4; i++) {
+    runners[i] = (runner){plan, (uintptr_t)(i + 1) << 20, 0};
+    assert_int_equal(pthread_create(&threads[i], NULL, run_often, &runners[i]), 0);
+  }
+  for (int i = 0; i < 4; i++) {
+    pthread_join(threads[i], NULL);
+    assert_int_equal(runners[i].wrong, 0);
+  }
+  tile_plan_destroy(plan);
+  w->device.base.ops = &fake_ops;
 }
 
 static void kernels_are_found_by_either_name(void **state) {
