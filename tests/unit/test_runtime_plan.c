@@ -381,7 +381,8 @@ int main(void) {
       TEST(messages_name_the_argument),           TEST(strides_must_be_sound),
       TEST(empty_tensors_launch_nothing),         TEST(parameters_are_packed_in_order),
       TEST(scalars_are_packed_in_their_type),     TEST(large_grids_and_capture_are_refused),
-      TEST(kernels_are_found_by_either_name),     TEST(calls_check_their_own_arguments),
+      TEST(a_plan_runs_from_several_threads),     TEST(kernels_are_found_by_either_name),
+      TEST(calls_check_their_own_arguments),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
