@@ -62,6 +62,8 @@ static tile_status compile_source(session *s) {
     flags[count] = o->flags[count];
   flags[count++] = tl_sprintf(&s->arena, "--arch=%s", s->arch);
   flags[count++] = tl_sprintf(&s->arena, "--kernel=%s", o->kernel);
+  if (!o->variant)
+    flags[count++] = "--default-only";
   if (!tl_starts_with(o->device, "cuda"))
     flags[count++] = "--no-ptxas";
   return tile_module_compile(s->ctx, o->file, NULL, 0, flags, count, &s->module);
