@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -81,6 +82,25 @@ static bool write_all(int fd, const char *bytes, size_t len) {
   return true;
 }
 
+// The text as ptxas gets it. For `.file 1 "gemm.tile"` ptxas looks for the file and writes its date
+// and size into the line table (seen with 13.0.88): a cubin would depend on when its source was
+// checked out. Naming both in the directive keeps it from looking; 0 counts as not named.
+static bool write_input(int fd, const char *ptx, size_t len) {
+  const char *end = ptx + len, *done = ptx;
+  for (const char *line = ptx; line < end;) {
+    const char *stop = memchr(line, '\n', (size_t)(end - line));
+    stop = stop ? stop : end;
+    const char *word = line + strspn(line, " \t");
+    if (stop - word > 6 && !strncmp(word, ".file", 5) && stop[-1] == '"') {
+      if (!write_all(fd, done, (size_t)(stop - done)) || !write_all(fd, ", 1, 1", 6))
+        return false;
+      done = stop;
+    }
+    line = stop + (stop < end);
+  }
+  return write_all(fd, done, (size_t)(end - done));
+}
+
 static bool spawn(cg_job *job, const char *ptxas, const tl_target *target) {
   // The child's numbers: 3 is the PTX text, 4 the cubin.
   char arch[32];
@@ -123,7 +143,7 @@ cg_job *cg_assemble_start(const char *ptxas, const tl_target *target, const char
     return NULL;
   job->started_ms = now_ms();
   job->in = memory_file("ptx"), job->out = memory_file("cubin"), job->log = memory_file("log");
-  bool ready = job->in >= 0 && job->out >= 0 && job->log >= 0 && write_all(job->in, ptx, len);
+  bool ready = job->in >= 0 && job->out >= 0 && job->log >= 0 && write_input(job->in, ptx, len);
   if (ready && lseek(job->in, 0, SEEK_SET) == 0 && spawn(job, ptxas, target))
     return job;
   close_all(job);
