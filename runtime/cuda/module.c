@@ -8,24 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tile_status load_library(const cu_device *gpu, const tile_code_source *source,
-                                CUlibrary *out) {
+// PTX gets a buffer for the driver's own compiler to complain into.
+static tile_status load_library(const cu_device *gpu, const char *label, const void *image,
+                                bool is_ptx, CUlibrary *out) {
   const cu_api *cu = gpu->cu;
-  CUresult refused = 0;
-  if (source->cubin) {
-    refused = cu->cuLibraryLoadData(out, source->cubin, NULL, NULL, 0, NULL, NULL, 0);
-    if (!refused)
-      return TILE_OK;
-  }
-  if (!source->ptx)
-    return cu_fail(cu, refused, source->label);
   char log[4096] = "";
   int options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void *values[] = {log, (void *)(uintptr_t)sizeof log};
-  CUresult result = cu->cuLibraryLoadData(out, source->ptx, options, values, 2, NULL, NULL, 0);
+  CUresult result =
+      cu->cuLibraryLoadData(out, image, options, values, is_ptx ? 2 : 0, NULL, NULL, 0);
   if (!result)
     return TILE_OK;
-  tile_status status = cu_fail(cu, result, source->label);
+  tile_status status = cu_fail(cu, result, label);
   return *log ? tile_fail(status, "%s\n%.*s", tile_last_error(), (int)sizeof log - 1, log) : status;
 }
 
@@ -72,6 +66,20 @@ static tile_status set_up_kernel(const cu_device *gpu, const tile_code_source *s
   return TILE_OK;
 }
 
+// A driver that loads lazily tells only with the kernel that it does not like the image, so both
+// steps count as loading it.
+static tile_status load_image(const cu_device *gpu, const tile_code_source *source,
+                              const void *image, bool is_ptx, cu_code *code) {
+  tile_status status = load_library(gpu, source->label, image, is_ptx, &code->library);
+  if (status == TILE_OK)
+    status = set_up_kernel(gpu, source, code);
+  if (status != TILE_OK && code->library) {
+    gpu->cu->cuLibraryUnload(code->library);
+    code->library = NULL;
+  }
+  return status;
+}
+
 tile_status cu_load(tile_device *device, const tile_code_source *source, tile_code **out) {
   const cu_device *gpu = (const cu_device *)device;
   cu_code *code = calloc(1, sizeof *code);
@@ -79,18 +87,18 @@ tile_status cu_load(tile_device *device, const tile_code_source *source, tile_co
     return tile_fail(TILE_E_NOMEM, "out of memory");
   bool pushed = false;
   tile_status status = cu_enter(gpu, &pushed);
-  if (status == TILE_OK)
-    status = load_library(gpu, source, &code->library);
-  if (status == TILE_OK)
-    status = set_up_kernel(gpu, source, code);
   if (status == TILE_OK) {
-    *out = &code->base;
-  } else {
-    if (code->library)
-      gpu->cu->cuLibraryUnload(code->library);
-    free(code);
+    status = TILE_E_DRIVER;
+    if (source->cubin)
+      status = load_image(gpu, source, source->cubin, false, code);
+    if (status == TILE_E_DRIVER && source->ptx)
+      status = load_image(gpu, source, source->ptx, true, code);
+    cu_leave(gpu, pushed);
   }
-  cu_leave(gpu, pushed);
+  if (status == TILE_OK)
+    *out = &code->base;
+  else
+    free(code);
   return status;
 }
 
