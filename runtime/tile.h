@@ -78,14 +78,17 @@ TILE_API const char *tile_device_arch(const tile_device *device); // "sm_90a"
 TILE_API const char *tile_device_name(const tile_device *device); // "NVIDIA H200", "simulator"
 TILE_API int tile_device_sms(const tile_device *device);
 
-TILE_API tile_status tile_buffer_create(tile_device *device, size_t bytes, const char *name, void **out_address);
+TILE_API tile_status tile_buffer_create(tile_device *device, size_t bytes, const char *name,
+                                        void **out_address);
 TILE_API tile_status tile_buffer_destroy(tile_device *device, void *address);
 TILE_API tile_status tile_buffer_write(tile_device *device, void *address, const void *host, size_t bytes);
 TILE_API tile_status tile_buffer_read(tile_device *device, const void *address, void *host, size_t bytes);
-TILE_API tile_status tile_buffer_fill(tile_device *device, void *address, uint8_t byte, size_t bytes, int as_uninitialised);
+TILE_API tile_status tile_buffer_fill(tile_device *device, void *address, uint8_t byte, size_t bytes,
+                                      int as_uninitialised);
 TILE_API tile_status tile_device_sync(tile_device *device);
 // Median and minimum device time of `runs` launches, L2 flushed before each (cuda only).
-TILE_API tile_status tile_plan_bench(tile_plan *plan, void *const *ptrs, int runs, double *out_median_ms, double *out_min_ms);
+TILE_API tile_status tile_plan_bench(tile_plan *plan, void *const *ptrs, int runs, double *out_median_ms,
+                                     double *out_min_ms);
 
 TILE_API tile_status tile_module_load_file(tile_ctx *ctx, const char *path, tile_module **out);
 TILE_API tile_status tile_module_load_bytes(tile_ctx *ctx, const void *bytes, size_t len, tile_module **out);
