@@ -187,6 +187,7 @@ ll_v ll_soft_decode(ll_ctx *c, ll_v code, tl_dtype from);                       
 // Loads words [first, first + count) now, at the current position.
 void ll_force_words(ll_ctx *c, ll_value *value, int first, int count);
 void ll_force_all(ll_ctx *c); // before anything that may change the slot
+
 // --- global addresses (address.c) ---------------------------------------------------------------
 // A tile access, with the operands looked up.
 typedef struct ll_access {

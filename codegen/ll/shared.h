@@ -31,6 +31,7 @@ typedef struct ll_field {
 } ll_field;
 ll_field ll_field_of(ll_ctx *c, const ll_channel *channel, int index);
 ll_v ll_stage(ll_ctx *c, const ll_channel *channel, const ll_field *field, bool producer);
+ll_channel *ll_channel_of(ll_ctx *c, const ir_op *op);
 void ll_emit_copy(ll_ctx *c, const ir_op *op);
 void ll_emit_read(ll_ctx *c, const ir_op *op);
 #endif

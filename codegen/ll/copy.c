@@ -1,0 +1,164 @@
+// copy: a tile from global memory into the producer's slot, by chunks of 16, 8 or 4 bytes.
+#include "codegen/ll/shared.h"
+
+// How the role's threads share the chunks of a tile: chunk = thread + i * threads, along rows
+// first.
+typedef struct chunks {
+  const ty_type *buf;
+  int rank;
+  int64_t bytes, elems; // of a chunk
+  int64_t per_row, total;
+  int64_t rounds, row_step; // row_step: rows between rounds when all rounds share a column, else 0
+} chunks;
+
+static chunks share_chunks(ll_ctx *c, const ir_op *op, const ty_type *buf) {
+  chunks k = {.buf = buf, .rank = buf->rank - 1, .bytes = ir_int(op, "bytes", 4)};
+  k.elems = k.bytes * 8 / tl_dtype_bits(buf->dtype);
+  k.per_row = buf->dims[k.rank] / k.elems;
+  TL_ASSERT(k.elems >= 1 && buf->dims[k.rank] % k.elems == 0, "copy: rows are no whole chunks");
+  k.total = k.per_row;
+  for (int d = 1; d < k.rank; d++)
+    k.total *= buf->dims[d];
+  k.rounds = (k.total + c->threads - 1) / c->threads;
+  if (k.rank <= 2 && c->threads % k.per_row == 0)
+    k.row_step = c->threads / k.per_row;
+  return k;
+}
+
+// Tile coordinates of the chunk of round `round` (round 0 when rounds share a column).
+static void chunk_coords(ll_ctx *c, const chunks *k, int64_t round, ll_v *at) {
+  ll_v chunk = ll_add(c, c->tid, ll_i32(c, round * c->threads));
+  ll_v row = LLVMBuildUDiv(c->b, chunk, ll_i32(c, k->per_row), "");
+  ll_v col = LLVMBuildURem(c->b, chunk, ll_i32(c, k->per_row), "");
+  at[k->rank - 1] = ll_mul(c, col, ll_i32(c, k->elems));
+  for (int d = k->rank - 2; d >= 0; d--) {
+    at[d] = d ? LLVMBuildURem(c->b, row, ll_i32(c, k->buf->dims[d + 1]), "") : row;
+    row = LLVMBuildUDiv(c->b, row, ll_i32(c, k->buf->dims[d + 1]), "");
+  }
+}
+
+typedef struct copying {
+  const ir_op *op;
+  const ll_channel *channel;
+  ll_field field;
+  ll_access access;
+  chunks chunks;
+  ll_cursor cursor;
+  ll_shared shared;
+  ll_v stage;
+  int last;       // tensor dim of the tile's last dim
+  int64_t rounds; // emitted so far
+} copying;
+
+static void open_round(ll_ctx *c, copying *k, int64_t round) {
+  ll_v at[TY_MAX_RANK];
+  LLVMBasicBlockRef back = ll_enter_entry(c);
+  chunk_coords(c, &k->chunks, round, at);
+  ll_leave_entry(c, back);
+  k->cursor = ll_cursor_open(c, &k->access, at);
+  k->cursor.skip_last = true;
+  k->shared = ll_shared_open(c, k->field.layout, k->field.buf, at, -1, true);
+}
+
+// Bytes of the chunk inside the tensor, 0 .. bytes. Chunks start at multiples of their size, so one
+// that starts inside is cut at the end at most.
+static ll_v valid_bytes(ll_ctx *c, const copying *k, ll_v inside) {
+  const ll_access *a = &k->access;
+  ll_v at = k->cursor.row[k->last], dim = a->tensor->dims[k->last],
+       full = ll_i32(c, k->chunks.bytes);
+  const ir_fact *extent = ir_fact_of(c->facts, a->tensor->dim_vals[k->last]);
+  ll_v bytes = full;
+  if (extent->div % k->chunks.elems != 0) {
+    ll_v left =
+        ll_mul(c, LLVMBuildSub(c->b, dim, at, ""), ll_i32(c, k->chunks.bytes / k->chunks.elems));
+    ll_v fits = LLVMBuildSub(c->b, dim, ll_i32(c, k->chunks.elems), "");
+    bytes = LLVMBuildSelect(c->b, LLVMBuildICmp(c->b, LLVMIntSLE, at, fits, ""), full, left, "");
+  }
+  inside = ll_and(c, inside, LLVMBuildICmp(c->b, LLVMIntULT, at, dim, ""));
+  return LLVMBuildSelect(c->b, inside, bytes, ll_i32(c, 0), "");
+}
+
+static void copy_async(ll_ctx *c, const copying *k, ll_v to, ll_spot spot, ll_v cond) {
+  ll_v from = ll_offset(c, spot.pointer, ll_i64(c, spot.imm));
+  ll_v size = ll_i32(c, k->chunks.bytes);
+  if (!k->access.in_bounds) {
+    size = valid_bytes(c, k, spot.inside);
+    ll_v some = LLVMBuildICmp(c->b, LLVMIntNE, size, ll_i32(c, 0), "");
+    from = LLVMBuildSelect(c->b, some, from, k->access.tensor->base, ""); // never past the tensor
+  }
+  switch (k->chunks.bytes) {
+  case 16:
+    LL_ASM(c, CP_ASYNC_16, c->t_void, cond, to, from, size);
+    return;
+  case 8:
+    LL_ASM(c, CP_ASYNC_8, c->t_void, cond, to, from, size);
+    return;
+  default:
+    LL_ASM(c, CP_ASYNC_4, c->t_void, cond, to, from, size);
+  }
+}
+
+static void copy_element(ll_ctx *c, const copying *k, ll_v to, ll_spot spot) {
+  if (!k->access.in_bounds) {
+    ll_v at = k->cursor.row[k->last];
+    spot.inside = ll_and(c, spot.inside,
+                         LLVMBuildICmp(c->b, LLVMIntULT, at, k->access.tensor->dims[k->last], ""));
+  }
+  ll_v value = ll_load_element(c, spot, (int)k->chunks.bytes * 8);
+  LLVMSetAlignment(LLVMBuildStore(c->b, value, to), (unsigned)k->chunks.bytes);
+}
+
+static int last_dim_of(const ll_access *a) {
+  for (int d = 0; d < a->ir.rank; d++)
+    if (a->value_dim[d] == a->value_rank - 1)
+      return d;
+  TL_UNREACHABLE("copy of a scalar");
+}
+
+static bool is_async(const ir_op *op) {
+  return !strcmp(ir_str(op, "engine", "cp.async"), "cp.async");
+}
+
+static copying *open_copy(ll_ctx *c, const ir_op *op) {
+  copying *k = TL_NEW(c->arena, copying);
+  k->op = op;
+  k->channel = ll_channel_of(c, op);
+  k->field = ll_field_of(c, k->channel, (int)ir_int(op, "field", 0));
+  k->access = ll_access_of(c, op);
+  k->chunks = share_chunks(c, op, k->field.buf);
+  TL_ASSERT(!strchr(k->access.ir.subs, 'g') && !ir_some(k->access.ir.mask),
+            "copy with gathers or mask");
+  k->last = last_dim_of(&k->access);
+  return k;
+}
+
+// The next round of chunks.
+static void emit_round(ll_ctx *c, copying *k) {
+  ll_v cond = ll_i1(c, true);
+  int64_t round = k->rounds++, fixed[TY_MAX_RANK] = {0};
+  if (round == 0)
+    k->stage = ll_stage(c, k->channel, &k->field, true);
+  if (round == 0 || !k->chunks.row_step)
+    open_round(c, k, round);
+  if (k->chunks.row_step && k->chunks.rank > 1)
+    fixed[0] = round * k->chunks.row_step;
+  if ((round + 1) * c->threads > k->chunks.total) {
+    ll_v chunk = ll_add(c, c->tid, ll_i32(c, round * c->threads));
+    cond = LLVMBuildICmp(c->b, LLVMIntULT, chunk, ll_i32(c, k->chunks.total), "");
+  }
+  ll_spot spot = ll_cursor_at(c, &k->cursor, fixed, 0);
+  ll_v to = ll_shared_at(c, &k->shared, k->stage, fixed);
+  if (is_async(k->op)) {
+    copy_async(c, k, to, spot, cond);
+    return;
+  }
+  LLVMBasicBlockRef after = ll_begin_if(c, cond);
+  copy_element(c, k, to, spot);
+  ll_end_if(c, after);
+}
+
+void ll_emit_copy(ll_ctx *c, const ir_op *op) {
+  copying *k = open_copy(c, op);
+  while (k->rounds < k->chunks.rounds)
+    emit_round(c, k);
+}
