@@ -195,7 +195,7 @@ static double int_to_float(tl_dtype from, tl_dtype to, int64_t x, tl_round round
 }
 
 static cell cast_cell(const ir_op *op, tl_dtype from, tl_dtype to, cell x) {
-  tl_round round = round_by_name(ir_str(op, "round", to == TL_UE8M0 ? "rp" : "rn"));
+  tl_round round = round_by_name(ir_str(op, "round", "rn"));
   cell out = {0};
   if (tl_is_float(from) && tl_is_float(to))
     out.f = tl_fp_decode(to, tl_fp_encode(to, x.f, round, ir_int(op, "sat", 0) != 0));
@@ -243,10 +243,20 @@ static void bitcast(eval *e, const ir_op *op) {
   }
 }
 
+// x * y + z for operands of 16 bits, whose product is exact. Where the sum is not, its last bit is
+// made odd, so that rounding once more gives what rounding the exact sum gives.
+static double fuse_odd(double x, double y, double z) {
+  double product = x * y, sum = product + z;
+  double part = sum - product, lost = (product - (sum - part)) + (z - part);
+  if (!isfinite(sum) || lost == 0 || (tl_bits_of_f64(sum) & 1))
+    return sum;
+  return nextafter(sum, lost > 0 ? INFINITY : -INFINITY);
+}
+
 static double fuse(tl_dtype type, double x, double y, double z) {
   if (type == TL_F32)
     return fmaf((float)x, (float)y, (float)z);
-  return eval_round(type, fma(x, y, z));
+  return type == TL_F64 ? fma(x, y, z) : eval_round(type, fuse_odd(x, y, z));
 }
 
 static cell one(const ir_op *op, tl_dtype from, tl_dtype to, const cell *args) {

@@ -288,12 +288,8 @@ static ll_v ternary_elem(ll_ctx *c, const ir_op *op, tl_dtype dtype, ll_v x, ll_
     return LLVMBuildSelect(c->b, x, y, z, "");
   if (!tl_is_float(dtype))
     return LLVMBuildAdd(c->b, LLVMBuildMul(c->b, x, y, ""), z, "");
-  bool small = is_small_float(dtype);
-  if (small)
-    x = ll_to_f32(c, x, dtype), y = ll_to_f32(c, y, dtype), z = ll_to_f32(c, z, dtype);
-  ll_t type = LLVMTypeOf(x);
-  ll_v result = ll_intrinsic(c, "llvm.fma", &type, 1, (ll_v[]){x, y, z}, 3);
-  return small ? ll_from_f32(c, result, dtype) : result;
+  ll_t type = LLVMTypeOf(x); // 16 bits too: through f32 it would round twice
+  return ll_intrinsic(c, "llvm.fma", &type, 1, (ll_v[]){x, y, z}, 3);
 }
 
 void ll_emit_ternary(ll_ctx *c, const ir_op *op) {

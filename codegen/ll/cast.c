@@ -183,6 +183,19 @@ ll_v ll_to_f32(ll_ctx *c, ll_v x, tl_dtype from) {
   }
 }
 
+// `step` where cutting the low bits `cut` off a finite x moves it against the direction rm or rp,
+// else 0.
+static ll_v steps_away(ll_ctx *c, ll_v x, int cut, const char *round, int step) {
+  ll_v bits = LLVMBuildBitCast(c->b, x, c->t_i32, "");
+  ll_v negative = icmp(c, LLVMIntSLT, bits, ll_i32(c, 0));
+  ll_v magnitude = LLVMBuildAnd(c->b, bits, ll_i32(c, 0x7FFFFFFF), "");
+  ll_v finite = icmp(c, LLVMIntULT, magnitude, ll_i32(c, 0x7F800000));
+  ll_v lost = icmp(c, LLVMIntNE, LLVMBuildAnd(c->b, bits, ll_i32(c, cut), ""), ll_i32(c, 0));
+  ll_v away = !strcmp(round, "rp") ? LLVMBuildNot(c->b, negative, "") : negative;
+  away = LLVMBuildAnd(c->b, LLVMBuildAnd(c->b, away, lost, ""), finite, "");
+  return choose(c, away, ll_i32(c, step), ll_i32(c, 0));
+}
+
 // f32 to f16 or bf16 under a directed rounding.
 static ll_v round_16(ll_ctx *c, ll_v x, tl_dtype to, const char *round) {
   if (to == TL_F16) {
@@ -195,15 +208,9 @@ static ll_v round_16(ll_ctx *c, ll_v x, tl_dtype to, const char *round) {
   ll_v truncated = LL_CALL(c, "llvm.nvvm.f2bf16.rz", x);
   if (!strcmp(round, "rz"))
     return truncated;
-  ll_v bits = LLVMBuildBitCast(c->b, x, c->t_i32, "");
-  ll_v negative = icmp(c, LLVMIntSLT, bits, ll_i32(c, 0));
-  ll_v magnitude = LLVMBuildAnd(c->b, bits, ll_i32(c, 0x7FFFFFFF), "");
-  ll_v finite = icmp(c, LLVMIntULT, magnitude, ll_i32(c, 0x7F800000));
-  ll_v lost = icmp(c, LLVMIntNE, LLVMBuildAnd(c->b, bits, ll_i32(c, 0xFFFF), ""), ll_i32(c, 0));
-  ll_v away = !strcmp(round, "rp") ? LLVMBuildNot(c->b, negative, "") : negative;
-  away = LLVMBuildAnd(c->b, LLVMBuildAnd(c->b, away, lost, ""), finite, "");
   ll_v code = LLVMBuildBitCast(c->b, truncated, c->t_i16, "");
-  code = LLVMBuildAdd(c->b, code, LLVMBuildZExt(c->b, away, c->t_i16, ""), "");
+  ll_v away = LLVMBuildTrunc(c->b, steps_away(c, x, 0xFFFF, round, 1), c->t_i16, "");
+  code = LLVMBuildAdd(c->b, code, away, "");
   return LLVMBuildBitCast(c->b, code, c->t_bfloat, "");
 }
 
@@ -224,8 +231,11 @@ static ll_v narrow_16(ll_ctx *c, ll_v x, tl_dtype to, const char *round, bool sa
 }
 
 static ll_v to_tf32(ll_ctx *c, ll_v x, const char *round) {
-  ll_v bits = !strcmp(round, "rz") ? LL_CALL(c, "llvm.nvvm.f2tf32.rz", x)
-                                   : LL_CALL(c, "llvm.nvvm.f2tf32.rn", x);
+  if (!strcmp(round, "rn"))
+    return LLVMBuildBitCast(c->b, LL_CALL(c, "llvm.nvvm.f2tf32.rn", x), c->t_float, "");
+  ll_v bits = LL_CALL(c, "llvm.nvvm.f2tf32.rz", x);
+  if (strcmp(round, "rz") != 0)
+    bits = LLVMBuildAdd(c->b, bits, steps_away(c, x, 0x1FFF, round, 0x2000), "");
   return LLVMBuildBitCast(c->b, bits, c->t_float, "");
 }
 
