@@ -240,7 +240,7 @@ static void parse_var_type(parser *p, ptx_var *var) {
     const char *text = take_text(p);
     if (strcmp(text, "align") == 0) {
       int64_t align = expect_int(p);
-      if (align <= 0 || (align & (align - 1)))
+      if (align <= 0 || align > 1 << 20 || (align & (align - 1)))
         fail_at(p, &word, "alignment must be a power of two");
       if (attributes.len)
         tl_buf_printf(&attributes, " .align %d", (int)align);

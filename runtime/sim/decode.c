@@ -154,7 +154,7 @@ static void declare_reg(sim_decoder *d, const ptx_var *var) {
 static uint64_t new_local(sim_decoder *d, uint64_t bytes, uint32_t align) {
   uint64_t at = (d->local_bytes + (uint64_t)align - 1) & ~(uint64_t)(align - 1);
   // The first local address has alignment 256; larger requests only need to hold within the thread.
-  if (at + bytes > 512 << 10) {
+  if (bytes > 512 << 10 || at + bytes > 512 << 10) {
     dec_fail(d, SIM_UNSUPPORTED, "more than 512 KiB of local memory per thread");
     return SIM_LOCAL_FIRST;
   }
@@ -550,6 +550,10 @@ static void declare_params(sim_decoder *d, sim_program *program) {
     sizes[i] = (uint32_t)ptx_var_bytes(var);
     dec_declare_var(d, var, SIM_SPACE_PARAM, SIM_PARAM_FIRST + at);
     at += sizes[i];
+    if (ptx_var_bytes(var) > 32764 || at > 32764) {
+      dec_fail(d, SIM_BAD_PTX, "more than 32764 bytes of parameters");
+      break;
+    }
   }
   program->nparams = entry->params.len;
   program->params_bytes = at;

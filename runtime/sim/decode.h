@@ -65,6 +65,7 @@ typedef struct sim_decoder {
   TL_VEC(dec_shared) shared;
   uint32_t nregs, npreds, local_bytes, shared_bytes, dynamic_align;
   uint64_t dynamic_start;
+  uint32_t ncalls; // expanded so far
   sim_verdict verdict;
 } sim_decoder;
 

@@ -230,6 +230,10 @@ static void expand(sim_decoder *d, const ptx_func *func, const ptx_operand *rets
              func->params.len, func->rets.len);
     return;
   }
+  if (++d->ncalls > 1 << 16) {
+    dec_fail(d, SIM_UNSUPPORTED, "too many calls once they are expanded");
+    return;
+  }
   for (const dec_frame *f = d->frame; f; f = f->caller)
     if (f->func == func) {
       dec_fail(d, SIM_UNSUPPORTED, "recursive call of '%s'", func->name);

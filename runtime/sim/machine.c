@@ -172,6 +172,11 @@ static bool place_variables(sim_module *module) {
     const ptx_var *var = ptx->vars.data[i];
     uint64_t bytes = ptx_var_bytes(var), align = ptx_var_align(var);
     sim_symbol symbol = {.name = var->name, .bytes = bytes};
+    if (bytes > (var->space == PTX_SPACE_CONST ? UINT64_C(65536) : UINT64_C(1) << 34)) {
+      sim_machine_error(module->machine, "%s:%d: error: variable '%s' is too large", ptx->path,
+                        var->line, var->name);
+      return false;
+    }
     if (var->linkage == PTX_EXTERN ||
         (var->space != PTX_SPACE_GLOBAL && var->space != PTX_SPACE_CONST))
       continue;
@@ -224,6 +229,17 @@ static sim_verdict decode_entries(sim_module *module) {
   return SIM_OK;
 }
 
+// Plain targets run on everything later; "a" and "f" targets only within their family.
+static bool target_fits(const sim_machine *machine, const char *target) {
+  char suffix = 0;
+  int number = 0;
+  if (sscanf(target, "sm_%d%c", &number, &suffix) < 1)
+    return false;
+  if (suffix == 'a' || suffix == 'f')
+    return number / 10 == machine->capability / 10;
+  return number <= machine->capability;
+}
+
 sim_module *sim_load_ptx(sim_machine *machine, const char *path, const char *text, size_t len,
                          sim_verdict *out_verdict) {
   sim_module *module = calloc(1, sizeof *module);
@@ -234,7 +250,11 @@ sim_module *sim_load_ptx(sim_machine *machine, const char *path, const char *tex
   module->ptx = ptx_parse(&module->arena, path, text, len, &error);
   if (!module->ptx)
     sim_machine_error(machine, "%s", error);
-  else if (place_variables(module))
+  else if (!target_fits(machine, module->ptx->target)) {
+    verdict = SIM_UNSUPPORTED;
+    sim_machine_error(machine, "%s: error: .target %s does not run on %s", path,
+                      module->ptx->target, machine->arch_name);
+  } else if (place_variables(module))
     verdict = decode_entries(module);
   if (out_verdict)
     *out_verdict = verdict;
