@@ -436,12 +436,14 @@ static ir_val mul_all(fe_ctx *ctx, const ir_val *vals, int n) {
 
 static ir_val i32(fe_ctx *ctx, int64_t value) { return ir_const_int(&ctx->b, TL_I32, value); }
 
-// What the arithmetic hides from the analyses: 0 <= tile <= 2^31 / block, so that element positions
-// are neither negative nor wrap.
+// What the arithmetic hides from the analyses: tiles are not negative, and no element of a tile
+// lies beyond 2^31. (Elements that would wrap lie outside of the tensor, whatever is computed for
+// them.)
 static void tile_bounds(fe_ctx *ctx, const tiling *tl, const fe_value *tile) {
   for (int i = 0; i < tl->domain->rank; i++) {
     ir_val least = ir_cmp(&ctx->b, "ge", tile[i].val, i32(ctx, 0));
-    ir_val most = ir_cmp(&ctx->b, "le", tile[i].val, i32(ctx, INT32_MAX / tl->domain->blocks[i]));
+    ir_val most =
+        ir_cmp(&ctx->b, "le", tile[i].val, i32(ctx, ((1ll << 31) / tl->domain->blocks[i]) - 1));
     ir_build(&ctx->b, IR_ASSUME, 1, &least, 0, NULL);
     ir_build(&ctx->b, IR_ASSUME, 1, &most, 0, NULL);
   }
