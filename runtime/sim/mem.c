@@ -12,8 +12,8 @@
 
 // --- faults -------------------------------------------------------------------------------------
 typedef enum verb { V_LOAD, V_STORE, V_ATOMIC, V_COPY_FROM, V_COPY_TO } verb;
-static const char *const verb_words[] = {"load", "store", "atomic operation", "copy from",
-                                         "copy to"};
+static const char *const verb_words[] = {"load", "store", "atomic operation", "asynchronous read",
+                                         "asynchronous write"};
 
 static bool fault(sim_mem_view *view, sim_verdict verdict, int lane, uint64_t address, verb what,
                   uint32_t bytes, const char *why) {

@@ -304,10 +304,10 @@ static void test_cp_async(void **state) {
   // bounds and alignment at issue
   f->addr[0] = part + 16;
   assert_false(sim_mem_copy_issue(&f->view, dst, f->addr, 1, 16, NULL));
-  expect(f, SIM_BAD_ADDRESS, 0, "copy from");
+  expect(f, SIM_BAD_ADDRESS, 0, "asynchronous read");
   dst[0] += 8;
   assert_false(sim_mem_copy_issue(&f->view, dst, f->addr, 1, 16, NULL));
-  expect(f, SIM_MISALIGNED, 0, "copy to");
+  expect(f, SIM_MISALIGNED, 0, "asynchronous write");
 }
 
 static void test_bank_conflicts(void **state) {
