@@ -29,6 +29,17 @@ static void set_param_attributes(ll_ctx *c, const ir_param *param, unsigned inde
   LLVMAddAttributeAtIndex(c->fn, index + 1, number_attribute(c, "readonly", 0));
 }
 
+// CTAs per SM to compile for; 0: leave it to ptxas, which does not know the dynamic shared memory
+// and spills to reach an occupancy that the buffers forbid.
+static int ctas_per_sm(const ir_func *func) {
+  if (func->min_ctas)
+    return func->min_ctas;
+  enum { RESERVED_BYTES = 1024 }; // by the driver, per CTA
+  int64_t fit = func->target->smem_sm_bytes / (func->smem_bytes + RESERVED_BYTES);
+  int64_t full = 65536 / (256 * 32 * func->warps); // with all registers a thread can have
+  return fit <= full ? (int)fit : 0;
+}
+
 static void declare_kernel(ll_ctx *c) {
   const ir_func *func = c->func;
   ll_t *types = TL_NEW_N(c->arena, ll_t, func->params.len + 1);
@@ -39,8 +50,8 @@ static void declare_kernel(ll_ctx *c) {
   LLVMSetFunctionCallConv(c->fn, 71); // ptx_kernel
   c->threads = 32 * func->warps;
   add_text_attribute(c, "nvvm.reqntid", c->threads);
-  if (func->min_ctas)
-    add_text_attribute(c, "nvvm.minctasm", func->min_ctas);
+  if (ctas_per_sm(func))
+    add_text_attribute(c, "nvvm.minctasm", ctas_per_sm(func));
   LLVMAddAttributeAtIndex(c->fn, LLVMAttributeFunctionIndex, number_attribute(c, "nounwind", 0));
   LLVMAddAttributeAtIndex(c->fn, LLVMAttributeFunctionIndex, number_attribute(c, "convergent", 0));
   for (uint32_t i = 0; i < func->params.len; i++)

@@ -44,21 +44,20 @@ ll_shared ll_shared_open(ll_ctx *c, const ir_layout *layout, const ty_type *buf,
   return s;
 }
 
-static ll_v flip(ll_ctx *c, ll_shared *s, int64_t bits) {
-  if (!bits)
+// The thread's swizzled offset once `rest` bytes are added before the XOR, or `bits` are XORed
+// after it; remembered, since a tile has few different ones.
+static ll_v variant(ll_ctx *c, ll_shared *s, int64_t rest, int64_t bits) {
+  if (!rest && !bits)
     return s->swizzled;
-  for (uint32_t i = 0; i < s->flipped.len; i++)
-    if (s->flipped.data[i].flip == bits)
-      return s->flipped.data[i].value;
+  for (uint32_t i = 0; i < s->variants.len; i++)
+    if (s->variants.data[i].rest == rest && s->variants.data[i].bits == bits)
+      return s->variants.data[i].value;
   LLVMBasicBlockRef back = s->in_entry ? ll_enter_entry(c) : NULL;
-  ll_v value = LLVMBuildXor(c->b, s->swizzled, ll_i32(c, bits), "");
+  ll_v value = rest ? swizzle(c, s->width, ll_add(c, s->plain, ll_i32(c, rest)))
+                    : LLVMBuildXor(c->b, s->swizzled, ll_i32(c, bits), "");
   if (s->in_entry)
     ll_leave_entry(c, back);
-  if (s->flipped.len == s->flipped.cap)
-    s->flipped.data = tl_vec_grow(c->arena, s->flipped.data, s->flipped.len, &s->flipped.cap,
-                                  sizeof *s->flipped.data);
-  s->flipped.data[s->flipped.len].flip = bits;
-  s->flipped.data[s->flipped.len++].value = value;
+  tl_push(c->arena, &s->variants, ((ll_variant){rest, bits, value}));
   return value;
 }
 
@@ -71,14 +70,15 @@ ll_v ll_shared_at(ll_ctx *c, ll_shared *s, ll_v stage, const int64_t *fixed) {
     ll_v thread = ll_offset(c, stage, s->plain);
     return ll_offset(c, thread, ll_i32(c, row * s->pitch + col));
   }
-  int64_t panel = col / s->width, within = col % s->width;
-  bool apart = within == 0 || (s->col_bits >= 0 && (s->col_bits & within) == 0);
-  if (row % 8 == 0 && (panel == 0 || s->rows % 8 == 0) && apart) {
-    ll_v thread = ll_offset(c, stage, flip(c, s, within));
-    return ll_offset(c, thread, ll_i32(c, row * s->width + panel * s->rows * s->width));
-  }
-  TL_ASSERT(apart || s->row_bytes <= s->width,
+  int64_t within = col % s->width, rest = row % 8 * s->width;
+  int64_t apart = (row - row % 8) * s->width, panels = col / s->width * s->rows * s->width;
+  if (s->rows % 8 == 0)
+    apart += panels;
+  else
+    rest += panels;
+  bool disjoint = within == 0 || (s->col_bits >= 0 && (s->col_bits & within) == 0);
+  TL_ASSERT(disjoint || s->row_bytes <= s->width,
             "shared address: columns of thread and register overlap across panels");
-  int64_t rest = row * s->width + panel * s->rows * s->width + within;
-  return ll_offset(c, stage, swizzle(c, s->width, ll_add(c, s->plain, ll_i32(c, rest))));
+  ll_v thread = rest || !disjoint ? variant(c, s, rest + within, 0) : variant(c, s, 0, within);
+  return ll_offset(c, ll_offset(c, stage, thread), ll_i32(c, apart));
 }

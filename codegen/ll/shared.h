@@ -3,6 +3,11 @@
 #define CODEGEN_LL_SHARED_H
 #include "codegen/ll/emit.h"
 
+typedef struct ll_variant {
+  int64_t rest, bits;
+  ll_v value;
+} ll_variant;
+
 typedef struct ll_shared {
   const ir_layout *layout;
   const ty_type *buf; // dims[0] is the stage
@@ -10,11 +15,7 @@ typedef struct ll_shared {
   ll_v plain;       // thread part before the swizzle
   ll_v swizzled;    // after it
   int64_t col_bits; // bits that the thread's column (bytes) can have; -1: unknown
-  TL_VEC(struct {
-    int64_t flip;
-    ll_v value;
-  })
-  flipped;       // swizzled ^ flip
+  TL_VEC(ll_variant) variants;
   bool in_entry; // the thread part and what derives from it are built in the entry block
 } ll_shared;
 // `at`: thread part of the tile coordinates.
