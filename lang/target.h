@@ -34,6 +34,7 @@ typedef struct tl_target {
 
 const tl_target *tl_target_of(tl_target_id id);
 const tl_target *tl_target_by_name(const char *name); // NULL when unknown
-// Feature bit for has(NAME): "tma", "wgmma", "tcgen05", "block_scale", "f32x2", "narrow_cvt"; 0: unknown.
+// Feature bit for has(NAME): "tma", "wgmma", "tcgen05", "block_scale", "f32x2", "narrow_cvt"; 0:
+// unknown.
 unsigned tl_feature_by_name(const char *name);
 #endif

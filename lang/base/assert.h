@@ -5,7 +5,8 @@ __attribute__((noreturn, format(printf, 3, 4))) void tl_internal_error(const cha
                                                                        const char *fmt, ...);
 #define TL_ASSERT(cond, ...)                                                                       \
   do {                                                                                             \
-    if (!(cond)) tl_internal_error(__FILE__, __LINE__, __VA_ARGS__);                               \
+    if (!(cond))                                                                                   \
+      tl_internal_error(__FILE__, __LINE__, __VA_ARGS__);                                          \
   } while (0)
 #define TL_UNREACHABLE(...) tl_internal_error(__FILE__, __LINE__, __VA_ARGS__)
 // Called (once) before tl_internal_error exits with 70; tools set it to say what they were doing.

@@ -30,11 +30,11 @@ typedef struct tl_diags {
   tl_sources *sources;
   TL_VEC(tl_diag *) list;
   int error_count;
-  int error_limit;      // 20; further errors are counted, not kept
-  bool werror;          // warnings count as errors
-  const char *arch;     // see tl_diags_set_arch
-  int dropped_errors;   // beyond the limit, not yet mentioned
-  const char *remarks;  // extended regex over "R104 dot selection ..."; NULL: remarks are dropped
+  int error_limit;     // 20; further errors are counted, not kept
+  bool werror;         // warnings count as errors
+  const char *arch;    // see tl_diags_set_arch
+  int dropped_errors;  // beyond the limit, not yet mentioned
+  const char *remarks; // extended regex over "R104 dot selection ..."; NULL: remarks are dropped
 } tl_diags;
 
 void tl_diags_init(tl_diags *diags, tl_arena *arena, tl_sources *sources);
@@ -52,6 +52,6 @@ void tl_diags_set_arch(tl_diags *diags, const char *arch_or_null);
 // Prints everything collected so far, sorted by file, position and order of report, duplicates
 // merged, then forgets it; error_count stays.
 void tl_diags_print(tl_diags *diags, FILE *out);
-const char *tl_diag_name(tl_diag_id id);                        // "E0214"
-bool tl_diag_explain(const char *name, FILE *out);              // the --explain page; false: unknown
+const char *tl_diag_name(tl_diag_id id);           // "E0214"
+bool tl_diag_explain(const char *name, FILE *out); // the --explain page; false: unknown
 #endif

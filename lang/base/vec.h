@@ -16,7 +16,8 @@ static inline void *tl_vec_grow(tl_arena *arena, void *data, uint32_t len, uint3
                                 size_t size) {
   uint32_t wanted = *cap ? *cap * 2 : 8;
   void *fresh = tl_alloc(arena, wanted * size);
-  if (len) memcpy(fresh, data, len * size);
+  if (len)
+    memcpy(fresh, data, len * size);
   *cap = wanted;
   return fresh;
 }
