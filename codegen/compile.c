@@ -348,6 +348,17 @@ static int pack(session *s, fe_program *program) {
   return failed(s) ? 1 : 0;
 }
 
+static void list_kernels(session *s, fe_program *program) {
+  char *text = NULL;
+  size_t len = 0;
+  FILE *file = open_memstream(&text, &len);
+  TL_ASSERT(file, "no memory stream");
+  fe_print_list(program, file);
+  fclose(file);
+  tl_buf_write(s->out, text, len);
+  free(text);
+}
+
 // --- source text -------------------------------------------------------------------------------
 
 static int from_source(session *s, const char *text, size_t len) {
@@ -370,7 +381,7 @@ static int from_source(session *s, const char *text, size_t len) {
   }
   switch (s->options->emit) {
   case CG_LIST:
-    fe_print_list(program, s->err);
+    list_kernels(s, program);
     return 0;
   case CG_TLA:
   case CG_OBJ:
