@@ -161,7 +161,7 @@ static bool bind_params(reference_run *r, ir_eval_arg *out) {
       break;
     case IR_PARAM_SCALAR:
       if (known)
-        out[i].f = arg->scalar, out[i].i = (int64_t)arg->scalar;
+        out[i].f = arg->scalar, out[i].i = arg->integer;
       break;
     case IR_PARAM_DIM:
       known = dim_value(r, p->name, strlen(p->name), &out[i].i);
@@ -180,19 +180,19 @@ static bool bind_params(reference_run *r, ir_eval_arg *out) {
   return true;
 }
 
-static bool evaluate(reference_run *r) {
+static tilec_ref_result evaluate(reference_run *r) {
   ir_eval_options options = {.grid = {1, 1, 1}, .print_to = r->err};
   ir_eval_arg *args = TL_NEW_N(&r->arena, ir_eval_arg, r->func->params.len + 1);
   if (!bind_params(r, args))
-    return false;
+    return TILEC_REF_REFUSED;
   for (int i = 0; i < 3; i++)
     if (!grid_extent(r, r->func->grid[i], &options.grid[i]))
-      return false;
+      return TILEC_REF_REFUSED;
   const char *error = NULL;
   if (ir_eval(r->func, args, &options, &r->arena, &error))
-    return true;
+    return TILEC_REF_DONE;
   fprintf(r->err, "%s\n", error);
-  return false;
+  return TILEC_REF_FAILED;
 }
 
 static bool instantiate(reference_run *r, const cg_options *options, const char *path,
@@ -222,24 +222,24 @@ static bool instantiate(reference_run *r, const cg_options *options, const char 
   return true;
 }
 
-static bool reference(const char *path, const char *text, size_t len, const char *kernel,
-                      const char *const *flags, int nflags, const tilec_ref_arg *args, int nargs,
-                      char **out_text) {
+static tilec_ref_result reference(const char *path, const char *text, size_t len,
+                                  const char *kernel, const char *const *flags, int nflags,
+                                  const tilec_ref_arg *args, int nargs, char **out_text) {
   reference_run r = {.args = args, .nargs = nargs};
   size_t text_len = 0;
   r.err = open_memstream(out_text, &text_len);
   if (!r.err)
-    return false;
+    return TILEC_REF_REFUSED;
   r.sources.arena = &r.arena;
   tl_diags_init(&r.diags, &r.arena, &r.sources);
   cg_options options = {.input_path = path};
   bool good = parse_flags(&options, &r.arena, flags, nflags, r.err) &&
               instantiate(&r, &options, path, text, len, kernel);
   tl_diags_print(&r.diags, r.err);
-  good = good && evaluate(&r);
+  tilec_ref_result result = good ? evaluate(&r) : TILEC_REF_REFUSED;
   fclose(r.err);
   tl_arena_free(&r.arena);
-  return good;
+  return result;
 }
 
 __attribute__((visibility("default"))) const tilec_api *tilec_get_api(void);

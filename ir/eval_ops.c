@@ -380,10 +380,10 @@ typedef struct fold_state {
   tl_dtype type;
 } fold_state;
 
-static bool better(const fold_state *s, cell x, cell best) {
+static bool better(const fold_state *s, cell x, cell best) { // the number wins over NaN
   bool want_max = strstr(s->kind, "max") != NULL;
   if (tl_is_float(s->type))
-    return want_max ? x.f > best.f : x.f < best.f;
+    return (want_max ? x.f > best.f : x.f < best.f) || (isnan(best.f) && !isnan(x.f));
   return want_max ? less(s->type, best.i, x.i) : less(s->type, x.i, best.i);
 }
 

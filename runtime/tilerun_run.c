@@ -291,6 +291,7 @@ static tile_status reference_args(session *s, tilec_ref_arg *args) {
     args[i].name = tensor->param->name;
     if (!tensor->param->is_tensor) {
       args[i].scalar = arg->kind == TILE_ARG_FLOAT ? arg->f : (double)arg->i;
+      args[i].integer = arg->i;
       continue;
     }
     tensor->reference = malloc(tensor->bytes ? tensor->bytes : 1);
@@ -339,11 +340,15 @@ static tile_status run_reference(session *s) {
   tilec_ref_arg args[TILE_MAX_PARAMS] = {{0}};
   tile_status status = reference_args(s, args);
   char *said = NULL;
-  if (status == TILE_OK &&
-      !api->reference(path, text, len, s->kernel->name, flags, reference_flags(s, flags), args,
-                      s->kernel->nparams, &said))
-    status =
-        tile_fail(TILE_E_INVALID, "%s", said && *said ? said : "the reference evaluator failed");
+  tilec_ref_result result = TILEC_REF_DONE;
+  if (status == TILE_OK)
+    result = api->reference(path, text, len, s->kernel->name, flags, reference_flags(s, flags),
+                            args, s->kernel->nparams, &said);
+  if (result != TILEC_REF_DONE)
+    status = tile_fail(result == TILEC_REF_FAILED ? TILE_E_CHECK : TILE_E_INVALID, "%s",
+                       said && *said ? said : "the reference evaluator failed");
+  else if (said && s->is_ref) // beside a device, the device has printed it
+    fputs(said, stdout);
   free(said);
   free(text);
   return status;

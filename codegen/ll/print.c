@@ -109,6 +109,23 @@ void ll_emit_print(ll_ctx *c, const ir_op *op) {
       print_tile(c, op->args[i]);
 }
 
+// __assertfail ends the kernel as a trap does, and the driver prints its arguments.
+static void call_assertfail(ll_ctx *c, const ir_op *op) {
+  const tl_sources *sources = c->func->module->sources;
+  int line = 0, col;
+  if (op->loc.file)
+    tl_source_position(sources, op->loc, &line, &col);
+  const char *path = tl_source_path(sources, op->loc), *base = strrchr(path, '/');
+  ll_t types[] = {c->t_ptr, c->t_ptr, c->t_i32, c->t_ptr, c->t_i64};
+  ll_t type = LLVMFunctionType(c->t_void, types, 5, false);
+  ll_v callee = LLVMGetNamedFunction(c->module, "__assertfail");
+  if (!callee)
+    callee = LLVMAddFunction(c->module, "__assertfail", type);
+  ll_v args[] = {text_constant(c, ir_str(op, "msg", "")), text_constant(c, base ? base + 1 : path),
+                 ll_i32(c, line), text_constant(c, c->func->name), ll_i64(c, 1)};
+  LLVMBuildCall2(c->b, type, callee, args, 5, "");
+}
+
 void ll_emit_assert(ll_ctx *c, const ir_op *op) {
   ll_force_all(c);
   ll_v *regs = ll_regs(c, op->args[0]);
@@ -116,6 +133,6 @@ void ll_emit_assert(ll_ctx *c, const ir_op *op) {
   for (int r = 1; r < ll_nregs(c, op->args[0]); r++)
     good = ll_and(c, good, regs[r]);
   LLVMBasicBlockRef after = ll_begin_if(c, LLVMBuildNot(c->b, good, ""));
-  ll_intrinsic(c, "llvm.trap", NULL, 0, NULL, 0);
+  call_assertfail(c, op);
   ll_end_if(c, after);
 }

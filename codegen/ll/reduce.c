@@ -37,9 +37,12 @@ static part combine_index(ll_ctx *c, const reduction *r, part x, part y) {
   if (is_float) {
     better = LLVMBuildFCmp(c->b, most ? LLVMRealOGT : LLVMRealOLT, y.value, x.value, "");
     ll_v x_nan = LLVMBuildFCmp(c->b, LLVMRealUNO, x.value, x.value, "");
-    ll_v y_number = LLVMBuildFCmp(c->b, LLVMRealORD, y.value, y.value, "");
+    ll_v y_nan = LLVMBuildFCmp(c->b, LLVMRealUNO, y.value, y.value, "");
+    ll_v y_number = LLVMBuildNot(c->b, y_nan, "");
     better = LLVMBuildOr(c->b, better, LLVMBuildAnd(c->b, x_nan, y_number, ""), "");
+    // Every lane must come to the same index, hence two NaNs are a tie.
     equal = LLVMBuildFCmp(c->b, LLVMRealOEQ, y.value, x.value, "");
+    equal = LLVMBuildOr(c->b, equal, LLVMBuildAnd(c->b, x_nan, y_nan, ""), "");
   } else {
     LLVMIntPredicate pred =
         most ? (is_signed ? LLVMIntSGT : LLVMIntUGT) : (is_signed ? LLVMIntSLT : LLVMIntULT);
