@@ -262,6 +262,11 @@ static int32_t special_slot(sim_decoder *d, const char *name, ptx_type type) {
   return op.d;
 }
 
+void dec_touch(sim_decoder *d, const dec_name *reg, int64_t index, bool written) {
+  sim_touch touch = {reg->slot + (int32_t)index * reg->planes, (uint8_t)reg->planes, written};
+  tl_push(d->arena, &d->touches, touch);
+}
+
 int32_t dec_src(sim_decoder *d, const ptx_operand *opd, ptx_type type) {
   int bits = ptx_type_bits(type);
   if (!opd) {
@@ -282,6 +287,7 @@ int32_t dec_src(sim_decoder *d, const ptx_operand *opd, ptx_type type) {
                ptx_type_word(name->type), ptx_type_word(type));
       return 0;
     }
+    dec_touch(d, name, index, false);
     return name->slot + (int32_t)index * name->planes;
   }
   if (name && name->kind == DEC_VAR)
@@ -324,6 +330,7 @@ int32_t dec_dst(sim_decoder *d, const ptx_operand *opd, int bits, int *out_bits)
   }
   if (out_bits)
     *out_bits = ptx_type_bits(name->type);
+  dec_touch(d, name, index, true);
   return name->slot + (int32_t)index * name->planes;
 }
 
@@ -376,6 +383,7 @@ int32_t dec_address(sim_decoder *d, const ptx_operand *opd, sim_space *space, in
     *out_wide = name->planes > 1;
     if (*space == SIM_SPACE_PARAM && d->frame->caller)
       *space = SIM_SPACE_LOCAL; // a function's parameters
+    dec_touch(d, name, index, false);
     return name->slot + (int32_t)index * name->planes;
   }
   if (name && name->kind == DEC_VAR) {
@@ -448,6 +456,8 @@ void dec_emit(sim_decoder *d, const sim_op *op) {
   }
   tl_push(d->arena, &d->ops, *op);
   tl_push(d->arena, &d->instrs, d->instr);
+  sim_touch_range range = {d->first_touch, d->touches.len - d->first_touch};
+  tl_push(d->arena, &d->touched, range);
 }
 
 // --- shared memory layout: the variables the entry and the functions it calls mention
@@ -588,6 +598,7 @@ static void finish(sim_decoder *d, sim_program *program) {
   program->shared_bytes = d->shared_bytes;
   program->dynamic_align = d->dynamic_align;
   program->locs = d->locs.data;
+  dec_wgmma_finish(d, program);
 }
 
 const sim_program *sim_decode(sim_module *module, const ptx_func *entry, sim_verdict *out_verdict) {

@@ -63,6 +63,10 @@ typedef struct sim_decoder {
   TL_VEC(sim_loc) locs;
   int last_loc_file, last_loc_line;
   TL_VEC(dec_shared) shared;
+  TL_VEC(sim_touch) touches;       // registers of all ops
+  TL_VEC(sim_touch_range) touched; // per op
+  TL_VEC(sim_touch) wgmma_regs;    // operands of wgmma; empty: none
+  uint32_t first_touch;            // of the current instruction
   uint32_t nregs, npreds, local_bytes, shared_bytes, dynamic_align;
   uint64_t dynamic_start;
   uint32_t ncalls; // expanded so far
@@ -102,6 +106,11 @@ void dec_declare(sim_decoder *d, const ptx_var *var);
 void dec_declare_var(sim_decoder *d, const ptx_var *var, sim_space space, uint64_t address);
 uint64_t dec_local_var(sim_decoder *d, const ptx_var *var); // address of new local memory for it
 void dec_declare_label(sim_decoder *d, const char *text);
+
+void dec_touch(sim_decoder *d, const dec_name *reg, int64_t index, bool written);
+
+// decode_wgmma.c: marks the ops that touch registers of a wgmma.
+void dec_wgmma_finish(sim_decoder *d, sim_program *program);
 
 // decode_ctl.c: also used by decode.c
 void dec_body(sim_decoder *d, const ptx_stmts *body);

@@ -10,6 +10,7 @@ static const decode_fn decoders[PTX_FORM_COUNT] = {
 static void decode_instr(sim_decoder *d, const ptx_instr *instr) {
   tl_buf why = {0};
   d->instr = instr;
+  d->first_touch = d->touches.len;
   if (!ptx_match(d->arena, instr, &d->match, &why)) {
     dec_fail(d, SIM_UNSUPPORTED, "%s", why.data);
   } else if (ptx_form_rows[d->match.form].sm > d->module->machine->capability) {
@@ -259,6 +260,7 @@ static void expand(sim_decoder *d, const ptx_func *func, const ptx_operand *rets
   d->scope = here;
   d->instr = call;
   d->match = match;
+  d->first_touch = d->touches.len;
   for (uint32_t i = 0; i < nrets && d->verdict == SIM_OK; i++)
     copy_result(d, &links[i]);
 }

@@ -320,7 +320,8 @@ void dec_mma(sim_decoder *d) {
   operand_planes(d, dec_opd(d, 1), info->desc.a_regs, type, false, info->a);
   operand_planes(d, dec_opd(d, 2), info->desc.b_regs, type, false, info->b);
   operand_planes(d, dec_opd(d, 3), info->desc.c_regs, type, false, info->c);
-  if (d->match.form == PTX_F_MMA_SCALE && d->verdict == SIM_OK) {
+  bool scaled = d->match.form == PTX_F_MMA_SCALE || d->match.form == PTX_F_MMA_SCALE2;
+  if (scaled && d->verdict == SIM_OK) {
     const ptx_operand *sel_a = dec_opd(d, 5), *sel_b = dec_opd(d, 7);
     info->scaled = true;
     info->scale_a = dec_src(d, dec_opd(d, 4), PTX_B32);

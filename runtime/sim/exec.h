@@ -2,6 +2,7 @@
 #ifndef RUNTIME_SIM_EXEC_H
 #define RUNTIME_SIM_EXEC_H
 #include "runtime/sim/sim.h"
+#include "runtime/sim/wgmma.h"
 
 // Extra predicate operands of an op.
 typedef struct sim_pred_list {
@@ -223,4 +224,16 @@ void sim_exec_ldmatrix(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_stmatrix(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_movmatrix(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask);
+
+// exec_wgmma.c
+typedef struct sim_wgmma_info {
+  sim_wgmma_desc desc;
+  int32_t d[128], a[4]; // slots
+  int32_t desc_a, desc_b;
+  int32_t scale_d; // predicate
+  bool scale_d_negated;
+} sim_wgmma_info;
+void sim_exec_wgmma_fence(sim_warp *w, const sim_op *op, uint32_t mask);
+void sim_exec_wgmma_commit(sim_warp *w, const sim_op *op, uint32_t mask);
+void sim_exec_wgmma_wait(sim_warp *w, const sim_op *op, uint32_t mask);
 #endif

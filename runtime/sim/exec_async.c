@@ -22,7 +22,7 @@ sim_event *sim_event_new(sim_cta *cta) {
 }
 
 // Removes landed events from the list.
-static void sweep(sim_cta *cta) {
+void sim_events_sweep(sim_cta *cta) {
   sim_event **link = &cta->events;
   while (*link) {
     sim_event *event = *link;
@@ -37,7 +37,7 @@ static void sweep(sim_cta *cta) {
   cta->events_tail = link;
 }
 
-static void fire(sim_event *event, uint32_t lanes) {
+void sim_event_fire(sim_event *event, uint32_t lanes) {
   lanes &= event->pending;
   if (!lanes)
     return;
@@ -54,8 +54,8 @@ void sim_events_fire_random(sim_cta *cta) {
   uint32_t pick = (uint32_t)(sim_random(cta->launch) % count);
   for (sim_event *event = cta->events; event; event = event->next)
     if (pick-- == 0)
-      fire(event, event->pending);
-  sweep(cta);
+      sim_event_fire(event, event->pending);
+  sim_events_sweep(cta);
 }
 
 bool sim_events_pending(const sim_cta *cta, const sim_warp *warp) {
@@ -106,7 +106,7 @@ void sim_exec_cp_async(sim_warp *w, const sim_op *op, uint32_t mask) {
     uint32_t bytes = info->src_bytes == SIM_SINK ? info->bytes : sim_src(w, info->src_bytes)[i];
     if (mask >> i & 1 && bytes > info->bytes) {
       event->pending = 0;
-      sweep(w->cta);
+      sim_events_sweep(w->cta);
       sim_fail(w, op, 1u << i, SIM_BAD_ADDRESS, "cp.async copies %u of %u bytes", bytes,
                info->bytes);
       return;
@@ -119,8 +119,8 @@ void sim_exec_cp_async(sim_warp *w, const sim_op *op, uint32_t mask) {
     return;
   }
   if (w->cta->launch->machine->options.async == SIM_ASYNC_EAGER) {
-    fire(event, mask);
-    sweep(w->cta);
+    sim_event_fire(event, mask);
+    sim_events_sweep(w->cta);
   }
 }
 
@@ -150,9 +150,9 @@ void sim_exec_cp_wait(sim_warp *w, const sim_op *op, uint32_t mask) {
       if (w->async_open[i] > allowed && event->group[i] < w->async_open[i] - allowed)
         due |= 1u << i;
     }
-    fire(event, due);
+    sim_event_fire(event, due);
   }
-  sweep(w->cta);
+  sim_events_sweep(w->cta);
   int lane = __builtin_ctz(mask);
   if (w->view.agent && w->async_open[lane] > allowed)
     sim_race_async_wait(w->view.agent,

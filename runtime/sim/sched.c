@@ -189,6 +189,8 @@ static void step(sim_warp *w, sim_path *path) {
     exec &= sim_pred(w, op->guard, op->guard_negated);
   w->steps++;
   w->op = op;
+  if (op->flags & SIM_OPF_WGMMA_REG && exec && !sim_wgmma_touch(w, op))
+    return;
   switch (op->flow) {
   case SIM_FLOW_NEXT:
     count(w, op, pc, exec);
@@ -228,6 +230,11 @@ static void step(sim_warp *w, sim_path *path) {
         op->fn(w, op, exec);
         path->pc++;
       }
+    } else if (op->flow == SIM_FLOW_WARPGROUP) {
+      if (path->mask != w->live)
+        path->state = SIM_PATH_ALIGN;
+      else if (sim_wgmma_reach(w, path, op))
+        count(w, op, pc, exec);
     } else if (run_sync(w, path, op)) {
       count(w, op, pc, exec);
       path->pc++;
@@ -250,7 +257,7 @@ static void judge_blocked(sim_warp *w) {
   const sim_path *stuck = NULL;
   for (int p = 0; p < w->npaths; p++) {
     const sim_path *path = &w->paths[p];
-    if (path->state == SIM_PATH_BARRIER)
+    if (path->state == SIM_PATH_BARRIER || path->state == SIM_PATH_WARPGROUP)
       continue;
     if (!stuck || path->state == SIM_PATH_ALIGN)
       stuck = path;
@@ -447,6 +454,8 @@ static void start_cta(sim_cta *cta, uint64_t linear) {
   cta->race = options->check_race ? sim_race_cta_new(launch->machine->race, linear, shared) : NULL;
   for (uint32_t i = 0; i < cta->nwarps; i++)
     init_warp(cta, &cta->warps[i], i);
+  if (cta->program->touches)
+    sim_wgmma_start(cta);
 }
 
 static void end_cta(sim_cta *cta) {
@@ -465,6 +474,7 @@ static void end_cta(sim_cta *cta) {
     sim_race_cta_free(cta->race);
   cta->race = NULL;
   sim_events_free(cta);
+  sim_wgmma_end(cta);
 }
 
 typedef struct grid_run {

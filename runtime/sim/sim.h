@@ -31,6 +31,7 @@ typedef void (*sim_fn)(sim_warp *warp, const sim_op *op, uint32_t mask);
 // How the scheduler treats an op.
 typedef enum sim_flow {
   SIM_FLOW_NEXT,    // run fn for the active lanes, go on
+  SIM_FLOW_WARPGROUP, // needs four whole warps here: exec_wgmma.c
   SIM_FLOW_BRANCH,  // to op->target where the guard holds
   SIM_FLOW_EXIT,    // lanes where the guard holds are done
   SIM_FLOW_SYNC,    // needs all live lanes of the membermask (slot op->member) here
@@ -60,13 +61,25 @@ enum {
   SIM_OPF_NOT_B = 2,
   SIM_OPF_NOT_C = 4,
   SIM_OPF_ALIGNED = 8,   // barrier with .aligned
-  SIM_OPF_GENERATED = 16 // not counted as an instruction (reads of special registers)
+  SIM_OPF_GENERATED = 16, // not counted as an instruction (reads of special registers)
+  SIM_OPF_WGMMA_REG = 32  // touches a register that some wgmma uses: program->touched
 };
 
 typedef struct sim_loc {
   const char *path;
   int line;
 } sim_loc;
+
+// A register operand of an op, kept for programs with wgmma: its registers may not be touched while
+// one is in flight.
+typedef struct sim_touch {
+  int32_t slot;
+  uint8_t planes;
+  bool written;
+} sim_touch;
+typedef struct sim_touch_range {
+  uint32_t first, count; // in program->touches
+} sim_touch_range;
 
 typedef struct sim_program { // one entry
   const char *entry;
@@ -83,6 +96,8 @@ typedef struct sim_program { // one entry
   uint32_t nparams, params_bytes;
   const uint32_t *param_offsets, *param_sizes;
   int reqntid[3], maxntid[3], reqcluster[3]; // 0: not given
+  const sim_touch *touches;                  // NULL: no wgmma
+  const sim_touch_range *touched;            // per op
 } sim_program;
 
 // --- running state
@@ -93,6 +108,7 @@ typedef enum sim_path_state {
   SIM_PATH_LANES,   // at a .sync op, waiting for the lanes of the membermask
   SIM_PATH_GATHER,  // at a barrier without .aligned, waiting for the warp's other lanes
   SIM_PATH_BARRIER, // arrived at CTA barrier `barrier`, waiting for the others
+  SIM_PATH_WARPGROUP, // at a warpgroup op, waiting for the other warps
   SIM_PATH_EVENT    // asks again when rescheduled (mbarrier waits of later forms)
 } sim_path_state;
 
@@ -163,6 +179,7 @@ struct sim_cta {
   sim_race_cta *race;
   sim_event *events, *free_events; // oldest first
   sim_event **events_tail;
+  struct sim_wgmma_cta *wgmma; // NULL: the program has none
   uint64_t steps;
   uint32_t turn;    // the warp that runs next (rr)
   uint64_t effects; // stores, barriers, mma: no progress in them means spinning
@@ -283,4 +300,13 @@ sim_event *sim_event_new(sim_cta *cta);
 void sim_events_fire_random(sim_cta *cta);
 bool sim_events_pending(const sim_cta *cta, const sim_warp *warp_or_null);
 void sim_events_free(sim_cta *cta);
+void sim_event_fire(sim_event *event, uint32_t lanes); // those still pending
+void sim_events_sweep(sim_cta *cta);                   // forgets landed events
+// exec_wgmma.c
+void sim_wgmma_start(sim_cta *cta);
+void sim_wgmma_end(sim_cta *cta);
+// The warp, whole, is at a warpgroup op. false: it waits for the others, or a mistake was reported.
+bool sim_wgmma_reach(sim_warp *warp, sim_path *path, const sim_op *op);
+// An op with SIM_OPF_WGMMA_REG is about to run. false: a mistake was reported.
+bool sim_wgmma_touch(sim_warp *warp, const sim_op *op);
 #endif

@@ -185,6 +185,9 @@ static void describe_path(const sim_warp *w, const sim_path *path, tl_buf *out) 
     for (uint32_t left = barrier->arrived_warps; left; left &= left - 1)
       tl_buf_printf(out, " %d", __builtin_ctz(left));
     break;
+  case SIM_PATH_WARPGROUP:
+    tl_buf_puts(out, "waits for the other warps of its warpgroup");
+    break;
   default:
     tl_buf_puts(out, "can run");
     break;
