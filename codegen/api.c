@@ -38,6 +38,10 @@ static bool parse_flag(cg_options *o, tl_arena *arena, const char *const *flags,
     o->sets[o->nsets++] = (fe_binding){name, equals + 1};
     return true;
   }
+  if (!strcmp(flag, "-fspecialize")) {
+    o->disabled &= ~(unsigned)IR_NO_SPECIALIZE;
+    return true;
+  }
   if (tl_starts_with(flag, "-fno-")) {
     unsigned bit = ir_mechanism_by_name(flag + 5);
     o->disabled |= bit;
@@ -52,6 +56,7 @@ static bool parse_flags(cg_options *o, tl_arena *arena, const char *const *flags
                         FILE *err) {
   static const tl_target_id all[] = {TL_SM_90A, TL_SM_100A, TL_SM_120A};
   o->align = 16;
+  o->disabled = IR_NO_SPECIALIZE;
   for (int i = 0; i < 3; i++)
     o->targets[o->ntargets++] = tl_target_of(all[i]);
   if (!o->std_dir)
@@ -165,6 +170,8 @@ static bool bind_params(reference_run *r, ir_eval_arg *out) {
       break;
     case IR_PARAM_DIM:
       known = dim_value(r, p->name, strlen(p->name), &out[i].i);
+      break;
+    case IR_PARAM_TMAP: // sir only
       break;
     case IR_PARAM_STRIDE:
       known = known && p->axis < arg->ndim;

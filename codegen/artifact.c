@@ -67,13 +67,28 @@ void cg_artifact_params(cg_artifact *a, int kernel, const fe_contract *contract)
 }
 
 static void insert_abi(cg_artifact *a, int variant, const ir_func *func) {
-  static const char *const kinds[] = {"ptr", "scalar", "dim", "stride"};
+  static const char *const kinds[] = {"ptr", "scalar", "dim", "stride",
+                                      "tmap"}; // ORDER ir_param_kind
   for (uint32_t i = 0; i < func->params.len; i++) {
     const ir_param *p = &func->params.data[i];
     const ty_type *type = ir_type(func, p->val);
-    const char *dtype = type->kind == TY_PTR ? "i64" : tl_dtype_name(type->dtype);
+    bool address = p->kind == IR_PARAM_PTR;
+    const char *dtype = address ? "i64" : tl_dtype_name(type->dtype);
     insert(a, "INSERT INTO abi VALUES(?,?,?,?,?,?)", "iissis", variant, (int)i, kinds[p->kind],
            p->name, p->axis, dtype);
+  }
+}
+
+static void insert_descriptors(cg_artifact *a, int variant, const ir_func *func) {
+  for (uint32_t i = 0; i < func->params.len; i++) {
+    const ir_param *p = &func->params.data[i];
+    if (p->kind != IR_PARAM_TMAP)
+      continue;
+    tl_buf box = {0};
+    for (int d = 0; d < p->nbox; d++)
+      tl_buf_printf(&box, d ? ",%lld" : "%lld", (long long)p->box[d]);
+    insert(a, "INSERT INTO tmap VALUES(?,?,?,?)", "iisi", variant, (int)i, box.data, p->swizzle);
+    tl_buf_free(&box);
   }
 }
 
@@ -103,7 +118,7 @@ void cg_artifact_variant(cg_artifact *a, int kernel, const ir_func *func,
   insert(a, "INSERT INTO variant VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
          "iisssiiissssiiiiiiii", id, kernel, func->target->name, info->name,
          settings.data ? settings.data : "", info->align, info->rank, (int)info->is_default,
-         func->name, grid_of(func, 0), grid_of(func, 1), grid_of(func, 2), func->warps * 32,
+         func->name, grid_of(func, 0), grid_of(func, 1), grid_of(func, 2), (func->warps + func->extra_warps) * 32,
          (int)func->smem_bytes, info->ctas_per_sm, image->regs, image->spill_bytes, image->barriers,
          info->stages, (int)contract->float_atomics);
   tl_buf_free(&settings);
@@ -111,6 +126,7 @@ void cg_artifact_variant(cg_artifact *a, int kernel, const ir_func *func,
     insert(a, "INSERT INTO require VALUES(?,?,?,?,?)", "iiiss", kernel, id, i,
            contract->require_exprs[i], contract->require_texts[i]);
   insert_abi(a, id, func);
+  insert_descriptors(a, id, func);
   insert_image(a, id, "ptx", image->ptx, image->ptx_len);
   if (image->cubin)
     insert_image(a, id, "cubin", image->cubin, image->cubin_len);

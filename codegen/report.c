@@ -16,7 +16,7 @@ static const char *figure(char *text, size_t size, int value) {
 void cg_report_line(FILE *out, const ir_func *func, const char *variant, const cg_image *image) {
   char regs[16], spill[16], stack[16], bars[16];
   fprintf(out, "%-8s %-16s %-36s %7d %5s %5s %6s %6lld %6d %4s %8d %7zu\n", func->target->name,
-          func->kernel, variant, func->warps * 32, figure(regs, sizeof regs, image->regs),
+          func->kernel, variant, (func->warps + func->extra_warps) * 32, figure(regs, sizeof regs, image->regs),
           figure(spill, sizeof spill, image->spill_bytes),
           figure(stack, sizeof stack, image->stack_bytes), (long long)func->smem_bytes,
           cg_stages(func), figure(bars, sizeof bars, image->barriers),
@@ -30,11 +30,12 @@ static int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / t
 int cg_ctas_per_sm(const ir_func *func, int regs) {
   const tl_target *target = func->target;
   int max_warps = target->capability >= 120 ? 48 : 64;
-  int64_t by_warps = max_warps / func->warps;
+  int warps = func->warps + func->extra_warps;
+  int64_t by_warps = max_warps / warps;
   int64_t by_smem = target->smem_sm_bytes / round_up(func->smem_bytes + 1024, 128);
   int64_t by_regs = by_warps;
   if (regs > 0)
-    by_regs = 4 * (16384 / round_up(32 * (int64_t)regs, 256)) / round_up(func->warps, 4);
+    by_regs = 4 * (16384 / round_up(32 * (int64_t)regs, 256)) / round_up(warps, 4);
   int64_t least = by_warps < by_smem ? by_warps : by_smem;
   if (by_regs < least)
     least = by_regs;

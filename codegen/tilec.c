@@ -20,6 +20,7 @@ static const char help[] =
     "  --from=tir|sir         FILE is the text that --emit of that stage wrote\n"
     "  --list                 kernels, parameters, generics and the size of the tune space\n"
     "  -fno-MECHANISM         pipeline cp-async swizzle ldmatrix licm cse vectorize mma\n"
+    "  -fspecialize           split pipelined dots into a TMA feeder and wgmma warpgroups (sm_90a)\n"
     "  -Rpass=REGEX           print remarks whose text matches\n"
     "  -Werror                warnings are errors\n"
     "  --dump=PASS|all        print the function after a pass, to standard error\n"
@@ -188,6 +189,8 @@ static int parse_arg(request *r, char *arg, char **argv, int *index) {
     return o->passes.round_trip = true, 0;
   if (!strcmp(arg, "-Werror"))
     return o->werror = true, 0;
+  if (!strcmp(arg, "-fspecialize"))
+    return o->disabled &= ~(unsigned)IR_NO_SPECIALIZE, 0;
   if (!strncmp(arg, "-fno-", 5))
     return disable(r, arg + 5);
   return parse_valued(r, arg, argv, index);
@@ -252,7 +255,7 @@ static int run(request *r) {
 }
 
 int main(int argc, char **argv) {
-  static request r = {.options = {.align = 16}};
+  static request r = {.options = {.align = 16, .disabled = IR_NO_SPECIALIZE}};
   for (int i = 1; i < argc; i++) {
     int code = parse_arg(&r, argv[i], argv, &i);
     if (code || r.done)

@@ -94,7 +94,8 @@ typedef enum ir_param_kind {
   IR_PARAM_PTR,    // base of tensor `name`
   IR_PARAM_SCALAR, // scalar parameter `name`
   IR_PARAM_DIM,    // free dimension name, i32
-  IR_PARAM_STRIDE  // run-time stride of tensor `name`, dimension `axis`, i64, in elements
+  IR_PARAM_STRIDE, // run-time stride of tensor `name`, dimension `axis`, i64, in elements
+  IR_PARAM_TMAP    // TMA descriptor of tensor `name`, 128 bytes by value, filled by the launch
 } ir_param_kind;
 
 typedef struct ir_param {
@@ -104,6 +105,9 @@ typedef struct ir_param {
   int axis;       // STRIDE
   int64_t div;    // PTR: alignment in bytes; others: known divisor (1: nothing known)
   bool read_only; // PTR: an `in` tensor that nothing else writes (not @may_alias)
+  int nbox;       // TMAP: extents of one copy, in the tensor's dimension order
+  int64_t box[TY_MAX_RANK];
+  int swizzle; // TMAP: bytes, 0 or 32, 64, 128
 } ir_param;
 
 typedef struct ir_setting { const char *name, *value; } ir_setting; // BM = "128"
@@ -113,7 +117,8 @@ typedef struct ir_func {
   const char *name;   // symbol of the PTX entry: a C identifier
   const char *kernel; // name of the kernel in the source
   const tl_target *target;
-  int warps;          // per CTA; 0: chosen by to_sir
+  int warps;          // that own tiles, layouts spread over these; 0: chosen by to_sir
+  int extra_warps;    // behind them, a warpgroup that only feeds channels: 0 or 4
   int min_ctas;       // @occupancy(n): CTAs per SM to compile for; 0: not given
   int64_t smem_bytes; // dynamic shared memory, set by the memory plan
   TL_VEC(ir_param) params;    // ABI order

@@ -424,12 +424,30 @@ static void read_region(reader *r, ir_region *region) {
 // --- functions ---------------------------------------------------------------------------------
 
 static ir_param_kind read_param_kind(reader *r) {
-  static const char *const kinds[] = {"ptr", "scalar", "dim", "stride"}; // ORDER ir_param_kind
-  for (int i = 0; i < 4; i++)
+  static const char *const kinds[] = {"ptr", "scalar", "dim", "stride",
+                                      "tmap"}; // ORDER ir_param_kind
+  for (int i = 0; i < 5; i++)
     if (accept(r, kinds[i]))
       return (ir_param_kind)i;
-  fail(r, "expected ptr, scalar, dim or stride");
+  fail(r, "expected ptr, scalar, dim, stride or tmap");
   return IR_PARAM_SCALAR;
+}
+
+// "box [128,64] swizzle 128"
+static void read_box(reader *r, ir_param *param) {
+  if (!accept(r, "box"))
+    return;
+  expect(r, "[");
+  do {
+    if (param->nbox == TY_MAX_RANK) {
+      fail(r, "a box with too many dims");
+      return;
+    }
+    param->box[param->nbox++] = read_small(r, 1, 256);
+  } while (!r->error && accept(r, ","));
+  expect(r, "]");
+  expect(r, "swizzle");
+  param->swizzle = read_small(r, 0, 128);
 }
 
 static void read_param(reader *r) {
@@ -447,6 +465,7 @@ static void read_param(reader *r) {
   if (param->div < 1)
     fail(r, "a divisor must be positive");
   param->read_only = accept(r, "read_only");
+  read_box(r, param);
   bind_name(r, name, val);
 }
 
@@ -476,6 +495,8 @@ static void read_header(reader *r) {
       func->kernel = read_string(r);
     else if (accept(r, "warps"))
       func->warps = read_small(r, 1, 32);
+    else if (accept(r, "feeders"))
+      func->extra_warps = read_small(r, 0, 8);
     else if (accept(r, "min_ctas"))
       func->min_ctas = read_small(r, 1, 32);
     else if (accept(r, "smem"))
@@ -487,7 +508,7 @@ static void read_header(reader *r) {
     else if (accept(r, "{"))
       read_settings(r);
     else
-      fail(r, "expected kernel, warps, min_ctas, smem, sir, grid, settings or parameters");
+      fail(r, "expected kernel, warps, feeders, min_ctas, smem, sir, grid, settings or parameters");
 }
 
 static void read_layouts(reader *r) {

@@ -21,6 +21,7 @@ unsigned ir_mechanism_by_name(const char *name) {
       {"pipeline", IR_NO_PIPELINE},   {"cp-async", IR_NO_CP_ASYNC}, {"swizzle", IR_NO_SWIZZLE},
       {"ldmatrix", IR_NO_LDMATRIX},   {"licm", IR_NO_LICM},         {"cse", IR_NO_CSE},
       {"vectorize", IR_NO_VECTORIZE}, {"mma", IR_NO_MMA},
+      {"specialize", IR_NO_SPECIALIZE},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     if (!strcmp(rows[i].name, name))

@@ -205,7 +205,8 @@ static void print_region(printer *p, const ir_region *region, int depth) {
 // --- functions ---------------------------------------------------------------------------------
 
 static void print_param(printer *p, const ir_param *param) {
-  static const char *const kinds[] = {"ptr", "scalar", "dim", "stride"}; // ORDER ir_param_kind
+  static const char *const kinds[] = {"ptr", "scalar", "dim", "stride",
+                                      "tmap"}; // ORDER ir_param_kind
   print_def(p, param->val);
   tl_buf_puts(p->out, ": ");
   print_type(p, param->val);
@@ -218,6 +219,10 @@ static void print_param(printer *p, const ir_param *param) {
                   (long long)param->div);
   if (param->read_only)
     tl_buf_puts(p->out, " read_only");
+  for (int i = 0; i < param->nbox; i++)
+    tl_buf_printf(p->out, i ? ",%lld" : " box [%lld", (long long)param->box[i]);
+  if (param->nbox)
+    tl_buf_printf(p->out, "] swizzle %d", param->swizzle);
 }
 
 static void print_grid(printer *p) {
@@ -238,6 +243,8 @@ static void print_header(printer *p) {
   print_string(p->out, func->kernel);
   if (func->warps)
     tl_buf_printf(p->out, " warps %d", func->warps);
+  if (func->extra_warps)
+    tl_buf_printf(p->out, " feeders %d", func->extra_warps);
   if (func->min_ctas)
     tl_buf_printf(p->out, " min_ctas %d", func->min_ctas);
   if (func->smem_bytes)

@@ -266,7 +266,10 @@ static void check_param(checker *c, const ir_param *param) {
   ir_verifier *v = &c->base;
   define(c, NULL, param->val);
   const ty_type *type = ir_type(v->func, param->val);
-  bool good = param->kind == IR_PARAM_PTR ? type->kind == TY_PTR : ty_is_scalar(type);
+  bool address = param->kind == IR_PARAM_PTR || param->kind == IR_PARAM_TMAP;
+  bool good = address ? type->kind == TY_PTR : ty_is_scalar(type);
+  if ((param->kind == IR_PARAM_TMAP) != (param->nbox > 0))
+    ir_verify_fail(v, NULL, "parameter '%s': a box belongs to a TMA descriptor", param->name);
   if (param->kind == IR_PARAM_DIM)
     good = good && type->dtype == TL_I32;
   if (param->kind == IR_PARAM_STRIDE)

@@ -415,6 +415,28 @@ static void check_copy(rule *r) {
     check_access(r, tile);
 }
 
+static const ty_type *wgmma_operand(rule *r, const char *name) {
+  const ir_op *channel = ir_def(r->v->func, r->op->args[0]);
+  int64_t field = ir_int(r->op, name, -1);
+  if (!channel || channel->code != IR_CHANNEL || field < 0 || field >= channel->nargs)
+    return NULL;
+  const ty_type *buf = ir_type(r->v->func, channel->args[field]);
+  return buf->kind == TY_BUF && buf->rank == 3 ? buf : NULL;
+}
+
+// M in steps of one warpgroup's 64 rows, N in steps of 8; both operands have K innermost.
+static void check_wgmma(rule *r) {
+  const ty_type *a = wgmma_operand(r, "a"), *b = wgmma_operand(r, "b");
+  CHECK(a && b, "fields a and b must be staged two-dimensional buffers of a channel");
+  CHECK(ty_is_tile(r->res) && r->res->rank == 2, "gives a tile of rank 2");
+  CHECK(a->dims[2] == b->dims[2], "the operands' K differ");
+  CHECK(a->dims[1] == r->res->dims[0] && b->dims[1] == r->res->dims[1],
+        "the operands' rows are not the result's shape");
+  CHECK(r->res->dims[0] % 64 == 0 && r->res->dims[1] % 8 == 0 && r->res->dims[1] <= 256,
+        "M must be a multiple of 64, N a multiple of 8 up to 256");
+  CHECK(r->op->nargs == 1 || r->arg[1] == r->res, "accumulator and result differ in type");
+}
+
 static void check_read(rule *r) {
   const ty_type *tile = field_tile(r);
   CHECK(!tile || tile == r->res, "the result is not the field's tile");
@@ -527,6 +549,8 @@ static void check(rule *r) {
     return check_copy(r);
   case IR_READ:
     return check_read(r);
+  case IR_WGMMA:
+    return check_wgmma(r);
   case IR_ROLE:
     return check_role(r);
   case IR_CODE_COUNT:

@@ -22,8 +22,11 @@
 //           (16, or 0 = element alignment only). rank: order of preference, lower first; the runtime
 //           takes the first variant of the device's architecture whose contract the arguments meet.
 //           is_default: 1 for the generics' default values
-// abi       launch parameters of a variant, in order: kind 'ptr' | 'scalar' | 'dim' | 'stride';
+// abi       launch parameters of a variant, in order: kind 'ptr' | 'scalar' | 'dim' | 'stride' | 'tmap';
 //           name of tensor, scalar or dim; axis for strides; dtype of the parameter ('i64' for ptr)
+// tmap      of each 'tmap' row of abi: a TMA descriptor, 128 bytes by value aligned to 64, which the
+//           launch encodes for the tensor. box: extents of one copy in the tensor's dim order
+//           ("128,64"), swizzle in bytes
 // image     kind 'ptx' | 'cubin'
 #define TILE_ARTIFACT_SCHEMA                                                                       \
   "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"                    \
@@ -39,6 +42,8 @@
   " ctas_per_sm INTEGER, regs INTEGER, spill_bytes INTEGER, barriers INTEGER, stages INTEGER,"     \
   " float_atomics INTEGER, UNIQUE(kernel, arch, name));"                                           \
   "CREATE TABLE abi(variant INTEGER, pos INTEGER, kind TEXT, name TEXT, axis INTEGER, dtype TEXT," \
+  " PRIMARY KEY(variant, pos)) WITHOUT ROWID;"                                                     \
+  "CREATE TABLE tmap(variant INTEGER, pos INTEGER, box TEXT, swizzle INTEGER,"                     \
   " PRIMARY KEY(variant, pos)) WITHOUT ROWID;"                                                     \
   "CREATE TABLE image(variant INTEGER, kind TEXT, bytes BLOB NOT NULL,"                            \
   " PRIMARY KEY(variant, kind)) WITHOUT ROWID;"                                                    \

@@ -351,6 +351,8 @@ tile_status tile_bound_pack(const tile_bound *bound, const tile_variant *variant
         return tile_fail(TILE_E_SHAPE, "%s = %" PRId64 " does not fit the kernel's 32-bit index",
                          kernel->dims[item->index], bound->dims[item->index]);
       break;
+    case TILE_ABI_TMAP:
+      continue; // the plan encodes it
     case TILE_ABI_STRIDE:
       bits = (uint64_t)bound->stride[item->index][item->axis];
       if (item->dtype == TL_I32 && (int64_t)bits > INT32_MAX)

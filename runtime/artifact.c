@@ -242,6 +242,8 @@ static tile_status read_abi(tile_module *module, sqlite3_stmt *stmt, void *user)
     item->kind = TILE_ABI_DIM;
   else if (strcmp(kind, "stride") == 0)
     item->kind = TILE_ABI_STRIDE, wants_tensor = true;
+  else if (strcmp(kind, "tmap") == 0)
+    item->kind = TILE_ABI_TMAP, wants_tensor = true;
   else
     return bad_kernel(kernel, "unknown kind of launch parameter", kind);
   item->index = item->kind == TILE_ABI_DIM ? dim_index(kernel, name) : param_index(kernel, name);
@@ -264,6 +266,8 @@ static tile_status read_abi(tile_module *module, sqlite3_stmt *stmt, void *user)
 static uint32_t abi_bytes(const tile_abi_item *item) {
   if (item->kind == TILE_ABI_PTR)
     return 8;
+  if (item->kind == TILE_ABI_TMAP)
+    return TILE_TMAP_BYTES;
   int bits = tl_dtype_bits(item->dtype);
   return bits < 8 ? 1 : (uint32_t)bits / 8;
 }
@@ -275,7 +279,8 @@ static tile_status lay_out_params(tile_module *module, tile_variant *variant) {
   uint32_t at = 0;
   for (int i = 0; i < variant->nabi; i++) {
     uint32_t bytes = abi_bytes(&variant->abi[i]);
-    at = (at + bytes - 1) / bytes * bytes;
+    uint32_t alignment = bytes == TILE_TMAP_BYTES ? 64 : bytes;
+    at = (at + alignment - 1) / alignment * alignment;
     variant->offsets[i] = at;
     variant->sizes[i] = bytes;
     at += bytes;
@@ -296,6 +301,27 @@ static tile_status read_require(tile_module *module, sqlite3_stmt *stmt, void *u
   return TILE_OK;
 }
 
+// "128,64": one positive extent per dim of the tensor.
+static tile_status read_descriptor(tile_module *module, sqlite3_stmt *stmt, void *user) {
+  loading *now = user;
+  int pos = sqlite3_column_int(stmt, 0);
+  if (pos < 0 || pos >= now->variant->nabi || now->variant->abi[pos].kind != TILE_ABI_TMAP)
+    return bad_kernel(now->kernel, "a TMA descriptor without its parameter in", now->variant->name);
+  tile_abi_item *item = &now->variant->abi[pos];
+  int ndim = now->kernel->params[item->index].ndim, count = 0;
+  for (const char *at = text_column(module, stmt, 1); *at && count < TILE_MAX_RANK; count++) {
+    char *end;
+    item->box[count] = strtoll(at, &end, 10);
+    if (end == at || item->box[count] < 1 || item->box[count] > 256)
+      break;
+    at = *end == ',' ? end + 1 : end;
+  }
+  item->swizzle = sqlite3_column_int(stmt, 2);
+  if (count != ndim)
+    return bad_kernel(now->kernel, "a TMA box does not fit", now->variant->name);
+  return TILE_OK;
+}
+
 static tile_status count_rows(tile_module *module, const char *sql, int64_t key, int *out) {
   sqlite3_stmt *stmt;
   TILE_TRY(query(module, sql, key, &stmt));
@@ -313,6 +339,8 @@ static tile_status read_variant_lists(tile_module *module, tile_kernel *kernel,
   TILE_TRY(for_each(module,
                     "SELECT kind, name, axis, dtype FROM abi WHERE variant = ? ORDER BY pos",
                     variant->id, read_abi, &now));
+  TILE_TRY(for_each(module, "SELECT pos, box, swizzle FROM tmap WHERE variant = ? ORDER BY pos",
+                    variant->id, read_descriptor, &now));
   TILE_TRY(lay_out_params(module, variant));
   // Rows of no variant (NULL or 0) hold for all of the kernel's.
   TILE_TRY(count_rows(module, "SELECT count(*) FROM require", 0, &now.capacity));

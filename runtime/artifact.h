@@ -36,7 +36,8 @@ typedef enum tile_abi_kind {
   TILE_ABI_PTR,
   TILE_ABI_SCALAR,
   TILE_ABI_DIM,
-  TILE_ABI_STRIDE
+  TILE_ABI_STRIDE,
+  TILE_ABI_TMAP // a TMA descriptor of 128 bytes, encoded for each launch's address
 } tile_abi_kind;
 
 typedef struct tile_abi_item { // one launch parameter
@@ -44,6 +45,8 @@ typedef struct tile_abi_item { // one launch parameter
   int index; // parameter; TILE_ABI_DIM: free name
   int axis;  // TILE_ABI_STRIDE
   tl_dtype dtype;
+  int64_t box[TILE_MAX_RANK]; // TILE_ABI_TMAP: extents of one copy, in the tensor's dim order
+  int swizzle;                // TILE_ABI_TMAP: bytes
 } tile_abi_item;
 
 typedef struct tile_loaded { // one variant's code on one device

@@ -36,6 +36,18 @@ typedef struct tile_dispatch {
   size_t params_bytes;
 } tile_dispatch;
 
+// A tensor as TMA sees it, innermost dim first.
+enum { TILE_TMAP_BYTES = 128, TILE_TMAP_MAX_RANK = 5 };
+typedef struct tile_tmap_desc {
+  int32_t dtype; // tile_dtype
+  int rank;
+  uint64_t address;
+  uint64_t dims[TILE_TMAP_MAX_RANK];
+  uint64_t strides_bytes[TILE_TMAP_MAX_RANK]; // of dims 1 and up: [0] is that of dim 1
+  uint32_t box[TILE_TMAP_MAX_RANK];
+  int swizzle_bytes; // 0, 32, 64, 128
+} tile_tmap_desc;
+
 typedef struct tile_device_ops {
   void (*close)(tile_device *device); // frees the device itself
   tile_status (*alloc)(tile_device *device, size_t bytes, const char *name, void **out_address);
@@ -52,6 +64,8 @@ typedef struct tile_device_ops {
   tile_status (*bench)(tile_device *device, tile_code *code, const tile_dispatch *dispatch,
                        int runs, double *out_median_ms, double *out_min_ms);  // NULL: has no clock
   bool (*capturing)(tile_device *device, void *stream);                       // NULL: never
+  // Writes the device's 128-byte descriptor; no allocation, no lock. NULL: the device has no TMA.
+  tile_status (*encode_tmap)(tile_device *device, const tile_tmap_desc *desc, void *out);
   tile_status (*sim_options)(tile_device *device, const tile_sim_opts *opts); // NULL: not simulated
 } tile_device_ops;
 

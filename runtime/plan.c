@@ -17,6 +17,14 @@ typedef struct plan_ptr { // one address among the packed parameters
   const char *name;
 } plan_ptr;
 
+typedef struct plan_tmap { // one TMA descriptor among the packed parameters
+  uint32_t offset;
+  int tensor;
+  tile_tmap_desc desc; // address: the one given at creation
+} plan_tmap;
+
+enum { PLAN_MAX_TMAPS = 8 };
+
 struct tile_plan {
   const tile_variant *variant;
   tile_device *device;
@@ -26,6 +34,8 @@ struct tile_plan {
   bool has_addresses;     // the template's addresses were given at creation
   int nptrs;
   plan_ptr ptrs[TILE_MAX_PARAMS];
+  int ntmaps;
+  plan_tmap tmaps[PLAN_MAX_TMAPS];
   unsigned char params[TILE_MAX_PARAM_BYTES];
 };
 
@@ -59,6 +69,47 @@ static tile_status list_ptrs(tile_plan *plan, const tile_bound *bound) {
   return TILE_OK;
 }
 
+// An empty row has no stride; the descriptor wants one all the same.
+static uint64_t row_bytes(int64_t stride, int bytes) {
+  return stride > 0 ? (uint64_t)stride * (uint64_t)bytes : 16;
+}
+
+static plan_tmap describe_tmap(const tile_bound *bound, const tile_variant *variant, int abi) {
+  const tile_abi_item *item = &variant->abi[abi];
+  const tile_param *param = &variant->kernel->params[item->index];
+  int bytes = tl_dtype_bits(param->dtype) / 8;
+  plan_tmap map = {.offset = variant->offsets[abi], .tensor = param->tensor};
+  map.desc.dtype = (int32_t)param->dtype;
+  map.desc.rank = param->ndim;
+  map.desc.address = (uintptr_t)bound->args[item->index].tensor.data;
+  map.desc.swizzle_bytes = item->swizzle;
+  for (int d = 0; d < param->ndim; d++) {
+    int from = param->ndim - 1 - d; // innermost first
+    int64_t extent = bound->shape[item->index][from];
+    map.desc.dims[d] = extent > 0 ? (uint64_t)extent : 1; // nothing is copied from an empty tensor
+    map.desc.box[d] = (uint32_t)item->box[from];
+    if (d)
+      map.desc.strides_bytes[d - 1] = row_bytes(bound->stride[item->index][from], bytes);
+  }
+  return map;
+}
+
+static tile_status list_tmaps(tile_plan *plan, const tile_bound *bound) {
+  const tile_variant *variant = plan->variant;
+  for (int i = 0; i < variant->nabi; i++) {
+    if (variant->abi[i].kind != TILE_ABI_TMAP)
+      continue;
+    const tile_param *param = &variant->kernel->params[variant->abi[i].index];
+    if (plan->ntmaps == PLAN_MAX_TMAPS || param->ndim > TILE_TMAP_MAX_RANK)
+      return tile_fail(TILE_E_FORMAT, "%s: TMA descriptors beyond the limits", variant->name);
+    if (!plan->device->ops->encode_tmap)
+      return tile_fail(TILE_E_UNSUPPORTED, "'%s' has no TMA, which variant %s needs",
+                       plan->device->key, variant->name);
+    plan->tmaps[plan->ntmaps++] = describe_tmap(bound, variant, i);
+  }
+  return TILE_OK;
+}
+
 static tile_status prepare(tile_plan *plan, const tile_bound *bound) {
   const tile_variant *variant = plan->variant;
   TILE_TRY(tile_variant_load(variant, plan->device, &plan->code));
@@ -71,6 +122,7 @@ static tile_status prepare(tile_plan *plan, const tile_bound *bound) {
   dispatch->params = plan->params;
   dispatch->params_bytes = variant->param_bytes;
   TILE_TRY(tile_bound_pack(bound, variant, plan->params));
+  TILE_TRY(list_tmaps(plan, bound));
   return list_ptrs(plan, bound);
 }
 
@@ -105,7 +157,17 @@ size_t tile_plan_workspace(const tile_plan *plan) {
 }
 
 // The packed parameters of one run, on the caller's stack.
-static tile_status fill_params(const tile_plan *plan, void *const *ptrs, unsigned char *params) {
+static tile_status fill_tmaps(const tile_plan *plan, void *const *ptrs, unsigned char *params) {
+  for (int i = 0; i < plan->ntmaps; i++) {
+    tile_tmap_desc desc = plan->tmaps[i].desc;
+    if (ptrs)
+      desc.address = (uintptr_t)ptrs[plan->tmaps[i].tensor];
+    TILE_TRY(plan->device->ops->encode_tmap(plan->device, &desc, params + plan->tmaps[i].offset));
+  }
+  return TILE_OK;
+}
+
+static tile_status fill_addresses(const tile_plan *plan, void *const *ptrs, unsigned char *params) {
   memcpy(params, plan->params, plan->dispatch.params_bytes);
   if (!ptrs)
     return plan->has_addresses
@@ -125,6 +187,11 @@ static tile_status fill_params(const tile_plan *plan, void *const *ptrs, unsigne
     memcpy(params + slot->offset, &address, sizeof address);
   }
   return TILE_OK;
+}
+
+static tile_status fill_params(const tile_plan *plan, void *const *ptrs, unsigned char *params) {
+  TILE_TRY(fill_addresses(plan, ptrs, params));
+  return fill_tmaps(plan, ptrs, params);
 }
 
 tile_status tile_plan_run(tile_plan *plan, void *const *ptrs, void *workspace,

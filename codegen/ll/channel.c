@@ -43,6 +43,9 @@ static void emit_channel(ll_ctx *c, const ir_op *op) {
   LLVMBuildStore(c->b, ll_i32(c, 0), channel->produced);
   LLVMBuildStore(c->b, ll_i32(c, 0), channel->consumed);
   ll_val(c, op->res[0])->channel = channel;
+  channel->fed = !strcmp(ir_str(op, "engine", ""), "tma");
+  if (channel->fed)
+    ll_fed_open(c, channel);
 }
 
 // --- synchronisation ----------------------------------------------------------------------------
@@ -69,6 +72,15 @@ static void emit_release(ll_ctx *c, const ir_op *op) {
 }
 
 void ll_emit_channel_op(ll_ctx *c, const ir_op *op) {
+  bool declares = op->code == IR_BUFFER || op->code == IR_CHANNEL;
+  ll_channel *fed = declares ? NULL : ll_channel_of(c, op);
+  if (fed && fed->fed) {
+    if (op->code == IR_COPY)
+      ll_fed_copy(c, fed, op);
+    else
+      ll_fed_sync(c, fed, op);
+    return;
+  }
   switch (op->code) {
   case IR_BUFFER:
     return; // an offset and a layout

@@ -160,7 +160,11 @@ ll_v ll_asm(ll_ctx *c, ll_asm_id id, ll_t result, ll_v *args, int nargs) {
 
 void ll_bar_sync(ll_ctx *c) {
   ll_force_all(c);
-  ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
+  if (c->func->extra_warps) // the feeder takes no part
+    ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.count", ll_i32(c, 1),
+                             ll_i32(c, 32 * c->func->warps)));
+  else
+    ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
 }
 
 LLVMBasicBlockRef ll_block(ll_ctx *c, const char *name) {

@@ -27,7 +27,8 @@ typedef struct ll_channel {
   const ir_op *op;
   int64_t depth;
   ll_v produced, consumed; // i32 allocas: slot numbers, 0 .. depth-1
-  bool async;
+  ll_v produced_phase, consumed_phase; // of a fed channel: parities to wait for
+  bool fed;                            // filled by TMA from another role (fed.c)
 } ll_channel;
 
 // Words that a `read` will load once somebody needs them; see channel.c.
@@ -170,6 +171,8 @@ void ll_emit_if(ll_ctx *c, const ir_op *op);
 void ll_emit_channel_op(ll_ctx *c, const ir_op *op); // buffer, channel, acquire .. release, read
 void ll_emit_dot(ll_ctx *c, const ir_op *op);
 void ll_emit_dot_scaled(ll_ctx *c, const ir_op *op);
+void ll_emit_wgmma(ll_ctx *c, const ir_op *op); // wgmma.c
+void ll_emit_role(ll_ctx *c, const ir_op *op);  // fed.c
 
 // Arithmetic on single elements, shared by families.
 ll_v ll_math(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, bool precise);

@@ -14,11 +14,27 @@ static void add_text_attribute(ll_ctx *c, const char *name, int value) {
 
 static ll_t param_type(ll_ctx *c, const ir_param *param) {
   const ty_type *type = ir_type(c->func, param->val);
+  if (param->kind == IR_PARAM_TMAP)
+    return c->t_ptr;
   return type->kind == TY_PTR ? c->t_global : ll_type(c, type->dtype);
+}
+
+// 128 bytes by value; without grid_constant LLVM would copy them to local memory, where TMA cannot
+// read a descriptor.
+static void set_descriptor_attributes(ll_ctx *c, unsigned index) {
+  ll_t bytes = LLVMArrayType2(c->t_i8, 128);
+  unsigned byval = LLVMGetEnumAttributeKindForName("byval", 5);
+  static const char constant[] = "nvvm.grid_constant";
+  LLVMAddAttributeAtIndex(c->fn, index + 1, LLVMCreateTypeAttribute(c->cx, byval, bytes));
+  LLVMAddAttributeAtIndex(c->fn, index + 1, number_attribute(c, "align", 64));
+  LLVMAddAttributeAtIndex(c->fn, index + 1,
+                          LLVMCreateStringAttribute(c->cx, constant, sizeof constant - 1, "", 0));
 }
 
 // noalias lets LLVM move loads of inputs across stores; only where nothing else writes the tensor.
 static void set_param_attributes(ll_ctx *c, const ir_param *param, unsigned index) {
+  if (param->kind == IR_PARAM_TMAP)
+    set_descriptor_attributes(c, index);
   if (param->kind != IR_PARAM_PTR)
     return;
   if (param->div > 1)
@@ -48,7 +64,7 @@ static void declare_kernel(ll_ctx *c) {
   ll_t type = LLVMFunctionType(c->t_void, types, func->params.len, false);
   c->fn = LLVMAddFunction(c->module, func->name, type);
   LLVMSetFunctionCallConv(c->fn, 71); // ptx_kernel
-  c->threads = 32 * func->warps;
+  c->threads = 32 * (func->warps + func->extra_warps);
   add_text_attribute(c, "nvvm.reqntid", c->threads);
   if (ctas_per_sm(func))
     add_text_attribute(c, "nvvm.minctasm", ctas_per_sm(func));
@@ -199,8 +215,11 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_RELEASE:
     ll_emit_channel_op(c, op);
     return;
+  case IR_WGMMA:
+    ll_emit_wgmma(c, op);
+    return;
   case IR_ROLE:
-    ll_emit_region(c, op->regions[0]);
+    ll_emit_role(c, op);
     return;
   case IR_YIELD:
   case IR_CONDITION:
@@ -218,17 +237,6 @@ void ll_emit_region(ll_ctx *c, const ir_region *region) {
   }
   if (region->last)
     set_location(c, region->last);
-}
-
-// One role on all warps; several roles need named barriers and are not produced yet.
-static void check_roles(const ir_func *func) {
-  int roles = 0;
-  for (const ir_op *op = func->body->first; op; op = op->next)
-    if (op->code == IR_ROLE) {
-      roles++;
-      TL_ASSERT(ir_int(op, "warps", func->warps) == func->warps, "a role on part of the warps");
-    }
-  TL_ASSERT(roles <= 1, "%d roles in one kernel", roles);
 }
 
 static void describe(ll_ctx *c, LLVMDIBuilderRef di, const char *path) {
@@ -260,7 +268,6 @@ static tl_span find_place(const ir_region *region) {
 void ll_emit_kernel(ll_ctx *c) {
   init_types(c);
   declare_kernel(c);
-  check_roles(c->func);
   c->b = LLVMCreateBuilderInContext(c->cx);
   c->vals = TL_NEW_N(c->arena, ll_value, c->func->vals.len);
   c->facts = ir_facts_compute(c->func, c->arena);
@@ -273,6 +280,8 @@ void ll_emit_kernel(ll_ctx *c) {
   c->tid = ll_intrinsic(c, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, 0, NULL, 0);
   c->lane = LLVMBuildAnd(c->b, c->tid, ll_i32(c, 31), "lane");
   c->warp = LLVMBuildLShr(c->b, c->tid, ll_i32(c, 5), "warp");
+  if (c->func->extra_warps) // wgmma descriptors must be uniform, and ptxas must see that they are
+    c->warp = ll_shuffle_from(c, c->warp, ll_i32(c, 0));
   bind_params(c);
   LLVMBasicBlockRef body = ll_block(c, "body");
   LLVMPositionBuilderAtEnd(c->b, body);

@@ -35,4 +35,8 @@ ll_v ll_stage(ll_ctx *c, const ll_channel *channel, const ll_field *field, bool 
 ll_channel *ll_channel_of(ll_ctx *c, const ir_op *op);
 void ll_emit_copy(ll_ctx *c, const ir_op *op);
 void ll_emit_read(ll_ctx *c, const ir_op *op);
+// Channels that another role fills (fed.c).
+void ll_fed_open(ll_ctx *c, ll_channel *channel);
+void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op);
+void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op);
 #endif

@@ -94,6 +94,11 @@ static bool changes_shape(const assign *s, const ir_op *op) {
           !ty_same_shape(type_of(s, op->args[0]), type_of(s, op->res[0])));
 }
 
+// m64nN of each warpgroup: warp w holds rows 16w .., N in steps of 8.
+static const ir_layout *warpgroup_accumulator(assign *s, const ir_op *op) {
+  return keep(s, ir_layout_mma_acc(type_of(s, op->res[0]), s->func->warps, 1));
+}
+
 static bool is_elementwise(const assign *s, const ir_op *op) {
   return op->code >= IR_NEG && op->code <= IR_SELECT && !changes_shape(s, op);
 }
@@ -179,6 +184,8 @@ static choice compute_natural(assign *s, ir_val val) {
   case IR_DOT:
   case IR_DOT_SCALED:
     return (choice){accumulator(s, def), STRONG};
+  case IR_WGMMA:
+    return (choice){warpgroup_accumulator(s, def), STRONG};
   case IR_LOAD:
     return natural_of_load(s, def);
   case IR_REDUCE:
@@ -407,13 +414,19 @@ static const ir_layout *own_layout(assign *s, ir_val val) {
   return own.layout ? own.layout : blocked(s, type_of(s, val), 16);
 }
 
+// A store writes whole lines, so an accumulator changes its layout first; not beside a feeder, which
+// has given all shared memory to its slots.
+static bool keeps_own(const assign *s, choice own) {
+  return own.how == MEDIUM || own.how == WEAK || (own.how == STRONG && s->func->extra_warps);
+}
+
 static void anchor_access(assign *s, ir_op *op) {
   ir_access access = ir_access_of(s->func, op);
   const ty_type *tile = type_of(s, access.value);
   const ir_layout *layout = NULL;
   if (ty_is_tile(tile)) {
     choice own = natural(s, access.value);
-    layout = own.how == MEDIUM || own.how == WEAK ? own.layout : access_layout(s, op, tile);
+    layout = keeps_own(s, own) ? own.layout : access_layout(s, op, tile);
     op->args[1] = wanted(s, op->args[1], layout);
     if (ir_some(access.compare))
       op->args[2] = wanted(s, op->args[2], layout);
@@ -423,7 +436,17 @@ static void anchor_access(assign *s, ir_op *op) {
     settle(s, op->res[0], layout);
 }
 
+static void report_engine(assign *s, const ir_op *op) {
+  const tl_target *target = s->func->target;
+  const char *why = target->features & FEAT_WGMMA     ? "wgmma needs a loop split into roles (R302)"
+                    : target->features & FEAT_TCGEN05 ? "tcgen05.mma is not generated yet"
+                                                      : "the path of this architecture";
+  tl_report(s->ctx->diags, op->loc, DIAG_R101,
+            tl_dtype_name(type_of(s, op->args[0])->dtype), why);
+}
+
 static void anchor_dot(assign *s, ir_op *op) {
+  report_engine(s, op);
   bool scaled = op->code == IR_DOT_SCALED;
   int b_index = scaled ? 2 : 1, acc_index = scaled ? 4 : 2;
   const ir_layout *acc = accumulator(s, op);
@@ -451,6 +474,13 @@ static void anchor_dot(assign *s, ir_op *op) {
   }
   op->args[1] = wanted(s, op->args[1], keep(s, rows));
   op->args[3] = wanted(s, op->args[3], keep(s, cols));
+}
+
+static void anchor_wgmma(assign *s, ir_op *op) {
+  const ir_layout *acc = warpgroup_accumulator(s, op);
+  settle(s, op->res[0], acc);
+  if (op->nargs > 1)
+    op->args[1] = wanted(s, op->args[1], acc);
 }
 
 // Carried tiles live in one layout at every edge of the loop.
@@ -518,6 +548,9 @@ static void anchor(assign *s, ir_op *op) {
   case IR_DOT:
   case IR_DOT_SCALED:
     anchor_dot(s, op);
+    return;
+  case IR_WGMMA:
+    anchor_wgmma(s, op);
     return;
   case IR_FOR:
     anchor_for(s, op);

@@ -1,6 +1,7 @@
 // mma_pick: a tensor-core atom and a warp grid for every dot and dot_scaled.
 //
 // Input   sir without layouts.      Output  dots carry {engine="mma", warps_m, warps_n}.
+//         A dot that `specialize` later gives to wgmma leaves all that behind.
 // Example dot %a, %b, %c : f32[128,128]  ->  dot %a, %b, %c {engine="mma", warps_m=2, warps_n=4}
 //
 // The grid minimises what the warps read from shared memory per k step: every warp reads its rows
@@ -46,12 +47,6 @@ static void pick(ir_op *op, void *user) {
   ir_set_str(ctx->func, op, "engine", "mma");
   ir_set_int(ctx->func, op, "warps_m", g.m);
   ir_set_int(ctx->func, op, "warps_n", g.n);
-  const ty_type *a = ir_type(ctx->func, op->args[0]);
-  const char *why = ctx->func->target->features & FEAT_WGMMA ? "wgmma is not generated yet"
-                    : ctx->func->target->features & FEAT_TCGEN05
-                        ? "tcgen05.mma is not generated yet"
-                        : "the path of this architecture";
-  tl_report(ctx->diags, op->loc, DIAG_R101, tl_dtype_name(a->dtype), why);
 }
 
 bool pass_mma_pick(ir_pass_ctx *ctx) {

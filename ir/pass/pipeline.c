@@ -21,6 +21,7 @@
 #include "ir/facts.h"
 #include "ir/layout.h"
 #include "ir/pass_list.h"
+#include "ir/pipeline_util.h"
 
 enum { MAX_FIELDS = 8 };
 
@@ -42,21 +43,21 @@ typedef struct channel {
 
 // --- what can run ahead ------------------------------------------------------------------------
 
-static bool is_inside(const ir_region *region, const ir_op *loop) {
+bool ir_region_inside(const ir_region *region, const ir_op *loop) {
   for (; region; region = region->parent ? region->parent->parent : NULL)
     if (region->parent == loop)
       return true;
   return false;
 }
 
-static const ir_region *home_of(const ir_func *func, ir_val val) {
+const ir_region *ir_home_region(const ir_func *func, ir_val val) {
   const ir_val_info *info = ir_info_of(func, val);
   return info->def ? info->def->parent : info->region;
 }
 
 // A pure function of the loop variable and of values from outside.
 static bool runs_ahead(const ir_func *func, const ir_op *loop, ir_val val) {
-  if (!is_inside(home_of(func, val), loop))
+  if (!ir_region_inside(ir_home_region(func, val), loop))
     return true;
   const ir_op *def = ir_def(func, val);
   if (!def)
@@ -80,7 +81,7 @@ static bool reads_only_input(const ir_func *func, const ir_access *access) {
 }
 
 // Why a load cannot become a copy; NULL when it can.
-static const char *refusal(const ir_func *func, const ir_op *load, const ir_op *loop) {
+const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op *loop) {
   ir_access access = ir_access_of(func, load);
   if (!ty_is_tile(ir_type(func, load->res[0])))
     return "a scalar";
@@ -173,7 +174,7 @@ static ir_val at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val
   ir_val known = ir_map_get(map, val);
   if (!ir_same(known, val))
     return known;
-  if (!loop || !is_inside(home_of(b->func, val), loop))
+  if (!loop || !ir_region_inside(ir_home_region(b->func, val), loop))
     return val;
   const ir_op *def = ir_def(b->func, val);
   if (!def)
@@ -286,7 +287,7 @@ static void visit_loop(ir_op *op, void *user) {
   for (ir_op *load = op->regions[0]->first; load; load = load->next) {
     if (load->code != IR_LOAD || c->nfields == MAX_FIELDS)
       continue;
-    const char *refused = refusal(c->ctx->func, load, op);
+    const char *refused = ir_refuse_async(c->ctx->func, load, op);
     if (!refused)
       add_field(c, load);
     else if (ty_is_tile(ir_type(c->ctx->func, load->res[0])))
@@ -309,7 +310,7 @@ static ir_op *load_behind(const ir_func *func, ir_val val) {
 // An operand that no pipelined loop brings: one slot, filled and read on the spot.
 static void stage_operand(channel *proto, ir_op *load) {
   channel c = *proto;
-  const char *refused = refusal(c.ctx->func, load, NULL);
+  const char *refused = ir_refuse_async(c.ctx->func, load, NULL);
   if (refused) {
     tl_report(c.ctx->diags, load->loc, DIAG_R201, refused);
     return;

@@ -26,6 +26,11 @@ typedef struct plan {
   int now;
 } plan;
 
+// Filled by another role: at any time, so the buffers are never shared with anything.
+static bool is_fed(const ir_op *channel) {
+  return !strcmp(ir_str(channel, "engine", ""), "tma");
+}
+
 static void add_channel(plan *p, ir_op *channel) {
   for (uint32_t i = 0; i < channel->nargs; i++) {
     ir_op *buffer = ir_def(p->func, channel->args[i]);
@@ -35,6 +40,11 @@ static void add_channel(plan *p, ir_op *channel) {
     r.bytes = ir_stage_bytes(layout, type) * type->dims[0];
     tl_push(p->ctx->scratch, &p->buffers, r);
   }
+  if (!is_fed(channel))
+    return;
+  range barriers = {.op = channel, .channel = channel, .from = INT32_MAX, .to = -1};
+  barriers.bytes = ir_int(channel, "depth", 1) * 16; // one full and one empty mbarrier per slot
+  tl_push(p->ctx->scratch, &p->buffers, barriers);
 }
 
 static void touch_channel(plan *p, ir_val handle) {
@@ -55,7 +65,7 @@ static void number(ir_op *op, void *user) {
   p->now++;
   if (op->code == IR_CHANNEL)
     add_channel(p, op);
-  if (op->code >= IR_ACQUIRE && op->code <= IR_RELEASE)
+  if ((op->code >= IR_ACQUIRE && op->code <= IR_RELEASE) || op->code == IR_WGMMA)
     touch_channel(p, op->args[0]);
   int64_t bytes = ir_scratch_bytes(p->func, op);
   if (!bytes)
@@ -149,6 +159,9 @@ static void report_over_budget(plan *p, int64_t total) {
 bool pass_smem_alloc(ir_pass_ctx *ctx) {
   plan p = {.ctx = ctx, .func = ctx->func};
   ir_walk(ctx->func->body, number, &p);
+  for (uint32_t i = 0; i < p.buffers.len; i++)
+    if (is_fed(p.buffers.data[i].channel))
+      p.buffers.data[i].from = 0, p.buffers.data[i].to = p.now;
   int64_t total = 0;
   for (uint32_t i = 0; i < p.buffers.len; i++) {
     range *r = &p.buffers.data[i];

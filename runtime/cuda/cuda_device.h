@@ -12,10 +12,19 @@ typedef struct cu_device {
   int smem_optin_bytes, l2_bytes;
 } cu_device;
 
+enum { CU_MAX_MOVES = 64 };
+
 typedef struct cu_code {
   tile_code base;
   CUlibrary library;
   CUkernel kernel;
+  // Where the code wants each parameter, when that is not where the artifact packs it: ptxas aligns
+  // TMA descriptors within the constant bank, whose parameters do not start at a multiple of 64.
+  int nmoves;
+  struct {
+    uint32_t from, to, bytes;
+  } moves[CU_MAX_MOVES];
+  size_t moved_bytes;
 } cu_code;
 
 // Makes the device's context current if it is not; cu_leave undoes exactly that.
@@ -28,5 +37,6 @@ tile_status cu_launch(tile_device *device, tile_code *code, const tile_dispatch 
                       void *stream);
 tile_status cu_bench(tile_device *device, tile_code *code, const tile_dispatch *dispatch, int runs,
                      double *out_median_ms, double *out_min_ms);
+tile_status cu_encode_tmap(tile_device *device, const tile_tmap_desc *desc, void *out);
 bool cu_capturing(tile_device *device, void *stream);
 #endif

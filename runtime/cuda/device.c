@@ -104,6 +104,7 @@ static const tile_device_ops cuda_ops = {
     .launch = cu_launch,
     .bench = cu_bench,
     .capturing = cu_capturing,
+    .encode_tmap = cu_encode_tmap,
 };
 
 // "sm_90a" for a GPU of the table; another one gets its plain number, for which nothing is

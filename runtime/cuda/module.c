@@ -24,8 +24,12 @@ static tile_status load_library(const cu_device *gpu, const char *label, const v
 }
 
 // The artifact's parameter list against the code's, where the driver can tell (CUDA 12.4).
-static tile_status check_params(const cu_device *gpu, CUkernel kernel,
-                                const tile_code_source *source) {
+static tile_status check_params(const cu_device *gpu, const tile_code_source *source,
+                                cu_code *code) {
+  CUkernel kernel = code->kernel;
+  bool has_descriptor = false, differs = false;
+  for (int i = 0; i < source->nparams; i++)
+    has_descriptor = has_descriptor || source->param_sizes[i] == TILE_TMAP_BYTES;
   if (!gpu->cu->cuKernelGetParamInfo)
     return TILE_OK;
   for (int i = 0; i <= source->nparams; i++) {
@@ -35,13 +39,24 @@ static tile_status check_params(const cu_device *gpu, CUkernel kernel,
       return tile_fail(TILE_E_FORMAT,
                        "%s: the code does not take the %d parameters of the artifact",
                        source->label, source->nparams);
-    if (there && (offset != source->param_offsets[i] || size != source->param_sizes[i]))
+    if (!there)
+      break;
+    bool moved = offset != source->param_offsets[i];
+    if ((moved && !has_descriptor) || size != source->param_sizes[i])
       return tile_fail(TILE_E_FORMAT,
                        "%s: parameter %d lies at %zu with %zu bytes in the code, at %u with %u in "
                        "the artifact",
                        source->label, i, offset, size, source->param_offsets[i],
                        source->param_sizes[i]);
+    differs = differs || moved;
+    if (i == CU_MAX_MOVES || offset + size > TILE_MAX_PARAM_BYTES)
+      return tile_fail(TILE_E_UNSUPPORTED, "%s: too many parameters", source->label);
+    code->moves[i].from = source->param_offsets[i];
+    code->moves[i].to = (uint32_t)offset;
+    code->moves[i].bytes = (uint32_t)size;
+    code->moved_bytes = offset + size;
   }
+  code->nmoves = differs ? source->nparams : 0;
   return TILE_OK;
 }
 
@@ -49,7 +64,7 @@ static tile_status set_up_kernel(const cu_device *gpu, const tile_code_source *s
                                  cu_code *code) {
   const cu_api *cu = gpu->cu;
   CU_TRY(cu, cuLibraryGetKernel, &code->kernel, code->library, source->symbol);
-  TILE_TRY(check_params(gpu, code->kernel, source));
+  TILE_TRY(check_params(gpu, source, code));
   if (source->smem_bytes > (uint32_t)gpu->smem_optin_bytes)
     return tile_fail(TILE_E_UNSUPPORTED, "%s needs %u bytes of shared memory, the device has %d",
                      source->label, source->smem_bytes, gpu->smem_optin_bytes);
@@ -118,9 +133,13 @@ void cu_unload(tile_device *device, tile_code *base) {
 // In the current context. One packed block of parameters: cheaper than one pointer for each.
 static CUresult launch_here(const cu_device *gpu, const cu_code *code,
                             const tile_dispatch *dispatch, CUstream stream) {
-  size_t bytes = dispatch->params_bytes;
-  void *extra[] = {CU_PARAM_BUFFER_POINTER, (void *)dispatch->params, CU_PARAM_BUFFER_SIZE, &bytes,
-                   CU_PARAM_END};
+  size_t bytes = code->nmoves ? code->moved_bytes : dispatch->params_bytes;
+  unsigned char moved[TILE_MAX_PARAM_BYTES];
+  const unsigned char *params = dispatch->params;
+  for (int i = 0; i < code->nmoves; i++)
+    memcpy(moved + code->moves[i].to, params + code->moves[i].from, code->moves[i].bytes);
+  void *extra[] = {CU_PARAM_BUFFER_POINTER, code->nmoves ? moved : (void *)params,
+                   CU_PARAM_BUFFER_SIZE, &bytes, CU_PARAM_END};
   CUlaunchConfig config = {
       .gridDimX = dispatch->grid[0],
       .gridDimY = dispatch->grid[1],

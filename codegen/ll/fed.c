@@ -1,0 +1,147 @@
+// Channels between roles: a feeder thread fills slots by TMA, warpgroups read them.
+//
+// Per slot two mbarriers, full and empty. full: one arrival that announces the slot's bytes, then
+// the bytes themselves. empty: one arrival per reading warp. Each side keeps slot and phase in
+// allocas, which LLVM turns into values carried by the loops; the phase flips when the slot number
+// wraps and neither is ever restarted. All operations have CTA scope: wider ones cost a memory
+// barrier each.
+#include "codegen/ll/shared.h"
+
+static ll_v barrier_of(ll_ctx *c, const ll_channel *channel, ll_v slot, bool empty) {
+  ll_v base = ll_offset(c, c->smem, ll_i32(c, ir_int(channel->op, "offset", 0) + (empty ? 8 : 0)));
+  return ll_offset(c, base, ll_mul(c, slot, ll_i32(c, 16)));
+}
+
+// Once, before the roles part: one thread makes the barriers, all see them.
+void ll_fed_open(ll_ctx *c, ll_channel *channel) {
+  channel->produced_phase = ll_alloca(c, c->t_i32, "produced_phase");
+  channel->consumed_phase = ll_alloca(c, c->t_i32, "consumed_phase");
+  // A fresh barrier counts as having completed the phase before: the feeder's first waits pass.
+  LLVMBuildStore(c->b, ll_i32(c, 1), channel->produced_phase);
+  LLVMBuildStore(c->b, ll_i32(c, 0), channel->consumed_phase);
+  ll_v first = LLVMBuildICmp(c->b, LLVMIntEQ, c->tid, ll_i32(c, 0), "");
+  LLVMBasicBlockRef after = ll_begin_if(c, first);
+  for (int64_t slot = 0; slot < channel->depth; slot++) {
+    LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), false),
+            ll_i32(c, 1));
+    LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), true),
+            ll_i32(c, c->func->warps));
+  }
+  ll_intrinsic(c, "llvm.nvvm.fence.mbarrier_init.release.cluster", NULL, 0, NULL, 0);
+  ll_end_if(c, after);
+  ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
+}
+
+static void spin(ll_ctx *c, ll_v barrier, ll_v phase) {
+  LLVMBasicBlockRef loop = ll_block(c, "spin"), done = ll_block(c, "full");
+  LLVMBuildBr(c->b, loop);
+  LLVMPositionBuilderAtEnd(c->b, loop);
+  ll_v ready = LL_CALL(c, "llvm.nvvm.mbarrier.try.wait.parity.scope.cta.space.cta", barrier, phase);
+  LLVMBuildCondBr(c->b, ready, done, loop);
+  LLVMPositionBuilderAtEnd(c->b, done);
+}
+
+static ll_v load(ll_ctx *c, ll_v counter) { return LLVMBuildLoad2(c->b, c->t_i32, counter, ""); }
+
+static void advance(ll_ctx *c, const ll_channel *channel, ll_v counter, ll_v phase) {
+  ll_v next = ll_add(c, load(c, counter), ll_i32(c, 1));
+  ll_v wraps = LLVMBuildICmp(c->b, LLVMIntEQ, next, ll_i32(c, channel->depth), "");
+  LLVMBuildStore(c->b, LLVMBuildSelect(c->b, wraps, ll_i32(c, 0), next, ""), counter);
+  ll_v flip = LLVMBuildZExt(c->b, wraps, c->t_i32, "");
+  LLVMBuildStore(c->b, LLVMBuildXor(c->b, load(c, phase), flip, ""), phase);
+}
+
+static void acquire(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+  ll_v slot = load(c, channel->produced);
+  spin(c, barrier_of(c, channel, slot, true), load(c, channel->produced_phase));
+  LL_CALL(c, "llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta",
+          barrier_of(c, channel, slot, false), ll_i32(c, ir_int(op, "tx", 0)));
+}
+
+// One TMA box per 128 bytes of the tile's rows: the span of the swizzle.
+void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+  ll_field field = ll_field_of(c, channel, (int)ir_int(op, "field", 0));
+  ll_v map = LLVMGetParam(c->fn, (unsigned)ir_int(op, "map", 0));
+  ll_v stage = ll_stage(c, channel, &field, true);
+  ll_v full = barrier_of(c, channel, load(c, channel->produced), false);
+  ir_access access = ir_access_of(c->func, op);
+  int bits = tl_dtype_bits(field.buf->dtype), span = 128 * 8 / bits;
+  int64_t panels = field.buf->dims[field.buf->rank - 1] / span;
+  int64_t panel_bytes = ty_elems(field.buf) / field.buf->dims[0] * bits / 8 / panels;
+  for (int64_t panel = 0; panel < panels; panel++) {
+    ll_v args[5 + TY_MAX_RANK] = {ll_offset(c, stage, ll_i32(c, panel * panel_bytes)), full, map};
+    int n = 3;
+    for (int d = access.rank - 1; d >= 0; d--) // innermost first
+      args[n++] = ll_scalar(c, op->args[access.first_sub + d]);
+    args[3] = ll_add(c, args[3], ll_i32(c, panel * span));
+    args[n++] = ll_i64(c, 0); // no cache hint
+    args[n++] = ll_i1(c, false);
+    ll_intrinsic(
+        c, tl_sprintf(c->arena, "llvm.nvvm.cp.async.bulk.tensor.g2s.cta.tile.%dd", access.rank),
+        NULL, 0, args, n);
+  }
+}
+
+// One lane speaks for its warp: wgmma has waited for all of them.
+static void release(ll_ctx *c, const ll_channel *channel) {
+  ll_v speaker = LLVMBuildICmp(c->b, LLVMIntEQ, c->lane, ll_i32(c, 0), "");
+  LL_ASM(c, MBAR_ARRIVE, c->t_void, speaker,
+         barrier_of(c, channel, load(c, channel->consumed), true));
+  advance(c, channel, channel->consumed, channel->consumed_phase);
+}
+
+void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+  switch (op->code) {
+  case IR_ACQUIRE:
+    acquire(c, channel, op);
+    return;
+  case IR_COMMIT:
+    advance(c, channel, channel->produced, channel->produced_phase);
+    return;
+  case IR_WAIT:
+    spin(c, barrier_of(c, channel, load(c, channel->consumed), false),
+         load(c, channel->consumed_phase));
+    return;
+  case IR_RELEASE:
+    release(c, channel);
+    return;
+  default:
+    TL_UNREACHABLE("%s on a fed channel", ir_info(op->code)->name);
+  }
+}
+
+// --- roles --------------------------------------------------------------------------------------
+
+static void set_registers(ll_ctx *c, const ir_op *role, bool more) {
+  int64_t regs = ir_int(role, "regs", 0);
+  if (!regs)
+    return;
+  const char *name = more ? "llvm.nvvm.setmaxnreg.inc.sync.aligned.u32"
+                          : "llvm.nvvm.setmaxnreg.dec.sync.aligned.u32";
+  ll_convergent(c, LL_CALL(c, name, ll_i32(c, regs)));
+}
+
+// The first role runs on the warps that own tiles and returns; what follows runs on the warpgroup
+// behind them, of which one thread feeds.
+void ll_emit_role(ll_ctx *c, const ir_op *op) {
+  if (!c->func->extra_warps) {
+    ll_emit_region(c, op->regions[0]);
+    return;
+  }
+  if (op == c->func->body->last->prev) {
+    set_registers(c, op, false);
+    ll_v one = LLVMBuildICmp(c->b, LLVMIntEQ, c->tid, ll_i32(c, 32 * c->func->warps), "");
+    LLVMBasicBlockRef after = ll_begin_if(c, one);
+    ll_emit_region(c, op->regions[0]);
+    ll_end_if(c, after);
+    return;
+  }
+  LLVMBasicBlockRef mine = ll_block(c, "role"), others = ll_block(c, "feed");
+  ll_v is_mine = LLVMBuildICmp(c->b, LLVMIntULT, c->warp, ll_i32(c, c->func->warps), "");
+  LLVMBuildCondBr(c->b, is_mine, mine, others);
+  LLVMPositionBuilderAtEnd(c->b, mine);
+  set_registers(c, op, true);
+  ll_emit_region(c, op->regions[0]);
+  LLVMBuildRetVoid(c->b);
+  LLVMPositionBuilderAtEnd(c->b, others);
+}

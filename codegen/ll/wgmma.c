@@ -1,0 +1,132 @@
+// wgmma: one m64nN product per warpgroup and step of 32 bytes of K, both operands in shared memory.
+//
+// LLVM has no intrinsic: inline asm that returns the accumulators as a struct, tied to its inputs,
+// so that ptxas sees them stay in their registers. The wait is an asm tied to the same registers:
+// an untied one would let a use slip above it. Ends with wait 0, since a group in flight across the
+// loop's back edge makes ptxas serialise.
+#include "codegen/ll/shared.h"
+
+enum { STEP_BYTES = 32, SPAN_BYTES = 128, MAX_REGS = 128 };
+
+typedef struct product {
+  int n, regs; // columns, accumulators per thread
+  tl_dtype a, b;
+  ll_t result; // struct of `regs` floats
+} product;
+
+static const char *type_name(tl_dtype dtype) {
+  switch (dtype) {
+  case TL_BF16:
+    return "bf16";
+  case TL_F16:
+    return "f16";
+  case TL_F8E4M3:
+    return "e4m3";
+  case TL_F8E5M2:
+    return "e5m2";
+  default:
+    TL_UNREACHABLE("wgmma on %s", tl_dtype_name(dtype));
+  }
+}
+
+// "$0,$1,..": the accumulators in the text.
+static void list_registers(tl_buf *text, int count) {
+  for (int i = 0; i < count; i++)
+    tl_buf_printf(text, i ? ",$%d" : "$%d", i);
+}
+
+// "=&f,=&f,..,0,1,..": early clobber keeps a constant zero out of an accumulator's register.
+static void list_constraints(tl_buf *out, int count, bool tied) {
+  for (int i = 0; i < count; i++)
+    tl_buf_puts(out, i ? ",=&f" : "=&f");
+  for (int i = 0; i < count && tied; i++)
+    tl_buf_printf(out, ",%d", i);
+}
+
+static ll_v call_asm(ll_ctx *c, const product *p, const char *text, const char *constraints,
+                     ll_v *args, int nargs) {
+  ll_t types[MAX_REGS + 3];
+  for (int i = 0; i < nargs; i++)
+    types[i] = LLVMTypeOf(args[i]);
+  ll_t type = LLVMFunctionType(p->result, types, (unsigned)nargs, false);
+  ll_v callee = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), true,
+                                 false, LLVMInlineAsmDialectATT, false);
+  ll_v call = LLVMBuildCall2(c->b, type, callee, args, (unsigned)nargs, "");
+  ll_convergent(c, call);
+  return call;
+}
+
+static void take_results(ll_ctx *c, const product *p, ll_v call, ll_v *regs) {
+  for (int i = 0; i < p->regs; i++)
+    regs[i] = LLVMBuildExtractValue(c->b, call, (unsigned)i, "");
+}
+
+static void issue(ll_ctx *c, const product *p, ll_v *regs, ll_v a, ll_v b, ll_v accumulate) {
+  tl_buf text = {0}, constraints = {0};
+  bool wide = tl_dtype_bits(p->a) == 16;
+  tl_buf_printf(&text, "wgmma.mma_async.sync.aligned.m64n%dk%d.f32.%s.%s {", p->n, wide ? 16 : 32,
+                type_name(p->a), type_name(p->b));
+  list_registers(&text, p->regs);
+  tl_buf_printf(&text, "}, $%d, $%d, $%d, 1, 1%s;", 2 * p->regs, 2 * p->regs + 1, 2 * p->regs + 2,
+                wide ? ", 0, 0" : "");
+  list_constraints(&constraints, p->regs, true);
+  tl_buf_puts(&constraints, ",l,l,b");
+  ll_v args[MAX_REGS + 3];
+  memcpy(args, regs, sizeof *regs * (size_t)p->regs);
+  args[p->regs] = a, args[p->regs + 1] = b, args[p->regs + 2] = accumulate;
+  take_results(c, p, call_asm(c, p, text.data, constraints.data, args, p->regs + 3), regs);
+  tl_buf_free(&text);
+  tl_buf_free(&constraints);
+}
+
+static void wait_all(ll_ctx *c, const product *p, ll_v *regs) {
+  tl_buf constraints = {0};
+  list_constraints(&constraints, p->regs, true);
+  tl_buf_puts(&constraints, ",~{memory}");
+  ll_v call = call_asm(c, p, "wgmma.wait_group.sync.aligned 0;", constraints.data, regs, p->regs);
+  take_results(c, p, call, regs);
+  tl_buf_free(&constraints);
+}
+
+// K-major, 128-byte swizzle: start >> 4 | 1 << 16 | (8 rows * 128 bytes >> 4) << 32 | 1 << 62.
+static ll_v descriptor(ll_ctx *c, ll_v address) {
+  ll_v start = LLVMBuildPtrToInt(c->b, address, c->t_i32, "");
+  start = LLVMBuildLShr(c->b, start, ll_i32(c, 4), "");
+  start = LLVMBuildZExt(c->b, start, c->t_i64, "");
+  return LLVMBuildOr(c->b, start, ll_i64(c, (int64_t)(1ull << 62 | 64ull << 32 | 1ull << 16)), "");
+}
+
+// Offset of K byte `k` within a tile of `rows`: whole spans lie behind one another.
+static ll_v at_k(ll_ctx *c, ll_v base, int64_t rows, int64_t k) {
+  int64_t offset = k / SPAN_BYTES * rows * SPAN_BYTES + k % SPAN_BYTES;
+  return LLVMBuildAdd(c->b, base, ll_i64(c, offset >> 4), "");
+}
+
+void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
+  const ll_channel *channel = ll_channel_of(c, op);
+  ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
+  ll_field b = ll_field_of(c, channel, (int)ir_int(op, "b", 1));
+  const ty_type *tile = ir_type(c->func, op->res[0]);
+  product p = {.n = (int)tile->dims[1], .a = a.buf->dtype, .b = b.buf->dtype};
+  p.regs = p.n / 2;
+  TL_ASSERT(ir_layout_regs(ll_layout(c, op->res[0])) == p.regs, "wgmma of several row blocks");
+  ll_t types[MAX_REGS];
+  for (int i = 0; i < p.regs; i++)
+    types[i] = c->t_float;
+  p.result = LLVMStructTypeInContext(c->cx, types, (unsigned)p.regs, false);
+  ll_v *regs = ll_new_regs(c, op->res[0]);
+  bool fresh = op->nargs == 1;
+  for (int i = 0; i < p.regs; i++)
+    regs[i] = fresh ? LLVMGetPoison(c->t_float) : ll_regs(c, op->args[1])[i];
+  ll_v group = LLVMBuildLShr(c->b, c->warp, ll_i32(c, 2), "");
+  ll_v rows = ll_mul(c, group, ll_i32(c, 64 * SPAN_BYTES));
+  ll_v at_a = descriptor(c, ll_offset(c, ll_stage(c, channel, &a, false), rows));
+  ll_v at_b = descriptor(c, ll_stage(c, channel, &b, false));
+  ll_intrinsic(c, "llvm.nvvm.wgmma.fence.sync.aligned", NULL, 0, NULL, 0);
+  int64_t k_bytes = a.buf->dims[2] * tl_dtype_bits(p.a) / 8;
+  for (int64_t k = 0; k < k_bytes; k += STEP_BYTES)
+    issue(c, &p, regs, at_k(c, at_a, a.buf->dims[1], k), at_k(c, at_b, b.buf->dims[1], k),
+          ll_i1(c, !fresh || k > 0));
+  ll_intrinsic(c, "llvm.nvvm.wgmma.commit_group.sync.aligned", NULL, 0, NULL, 0);
+  wait_all(c, &p, regs);
+}

@@ -1,0 +1,14 @@
+// Questions that both ways of running loads ahead of their use ask: pass/pipeline.c,
+// pass/specialize.c.
+#ifndef IR_PIPELINE_UTIL_H
+#define IR_PIPELINE_UTIL_H
+#include "ir/ir.h"
+
+// Why a tile load cannot become an asynchronous copy that runs ahead in `loop` (NULL: on the spot);
+// NULL when it can.
+const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op *loop);
+// Does the region lie inside the operation?
+bool ir_region_inside(const ir_region *region, const ir_op *op);
+// Region in which the value is defined.
+const ir_region *ir_home_region(const ir_func *func, ir_val val);
+#endif
