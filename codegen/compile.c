@@ -3,6 +3,7 @@
 #include "codegen/compile.h"
 #include "codegen/artifact.h"
 #include "codegen/embed.h"
+#include "codegen/limits.h"
 #include "codegen/ptx/ptxas.h"
 #include "codegen/report.h"
 #include "frontend/parse.h"
@@ -65,6 +66,8 @@ static bool run_passes(session *s, unit *u, tl_diags *diags, bool tir_only) {
   options.stop_before_sir = tir_only;
   options.pass_ms = s->pass_ms;
   bool good = ir_run_passes(&ctx, &options);
+  if (good && u->func->sir)
+    good = cg_check_limits(u->func, diags);
   s->passes_ms += now_ms() - start;
   return good;
 }
