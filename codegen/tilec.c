@@ -19,7 +19,7 @@ static const char help[] =
     "bytes\n"
     "  --from=tir|sir         FILE is the text that --emit of that stage wrote\n"
     "  --list                 kernels, parameters, generics and the size of the tune space\n"
-    "  -fno-MECHANISM         pipeline cp-async swizzle ldmatrix licm cse vectorize mma\n"
+    "  -fno-MECHANISM         pipeline cp-async swizzle ldmatrix licm cse vectorize\n"
     "  -fspecialize           split pipelined dots into a TMA feeder and wgmma warpgroups (sm_90a)\n"
     "  -Rpass=REGEX           print remarks whose text matches\n"
     "  -Werror                warnings are errors\n"

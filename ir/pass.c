@@ -20,7 +20,7 @@ unsigned ir_mechanism_by_name(const char *name) {
   } rows[] = {
       {"pipeline", IR_NO_PIPELINE},   {"cp-async", IR_NO_CP_ASYNC}, {"swizzle", IR_NO_SWIZZLE},
       {"ldmatrix", IR_NO_LDMATRIX},   {"licm", IR_NO_LICM},         {"cse", IR_NO_CSE},
-      {"vectorize", IR_NO_VECTORIZE}, {"mma", IR_NO_MMA},
+      {"vectorize", IR_NO_VECTORIZE},
       {"specialize", IR_NO_SPECIALIZE},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

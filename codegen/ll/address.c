@@ -256,7 +256,7 @@ static int last_tensor_dim(const ll_access *a) {
 int ll_access_vector(ll_ctx *c, const ll_access *a, const ir_layout *layout, bool *out_whole) {
   int d = last_tensor_dim(a);
   *out_whole = true;
-  if (d < 0 || a->ir.subs[d] != 'r' || ir_some(a->ir.mask))
+  if (d < 0 || a->ir.subs[d] != 'r' || ir_some(a->ir.mask) || !ir_int(a->op, "vectorize", 1))
     return 1;
   ll_v stride = a->tensor->strides[d];
   if (!LLVMIsAConstantInt(stride) || LLVMConstIntGetZExtValue(stride) != 1)

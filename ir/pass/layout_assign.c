@@ -590,6 +590,16 @@ static void settle_leftover(ir_op *op, void *user) {
       find_home(s, op->res[i], own_layout(s, op->res[i]));
 }
 
+// -fno-ldmatrix and -fno-vectorize are said to code generation on the operation itself, so that the
+// text of the function tells all.
+static void mark_plain(ir_op *op, void *user) {
+  ir_pass_ctx *ctx = user;
+  if (op->code == IR_READ && (ctx->disabled & IR_NO_LDMATRIX))
+    ir_set_int(ctx->func, op, "ldmatrix", 0);
+  if ((op->code == IR_LOAD || op->code == IR_STORE) && (ctx->disabled & IR_NO_VECTORIZE))
+    ir_set_int(ctx->func, op, "vectorize", 0);
+}
+
 bool pass_layout_assign(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
   assign s = {.ctx = ctx, .func = func, .facts = ir_facts_compute(func, ctx->scratch)};
@@ -598,5 +608,6 @@ bool pass_layout_assign(ir_pass_ctx *ctx) {
   s.state = TL_NEW_N(ctx->scratch, uint8_t, s.known);
   anchor_region(&s, func->body);
   ir_walk(func->body, settle_leftover, &s);
+  ir_walk(func->body, mark_plain, ctx);
   return true;
 }
