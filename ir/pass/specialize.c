@@ -265,7 +265,7 @@ static void make_math(split *s) {
 bool pass_specialize(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
   const unsigned needed = FEAT_TMA | FEAT_WGMMA;
-  if ((func->target->features & needed) != needed || (ctx->disabled & (IR_NO_PIPELINE | IR_NO_MMA)))
+  if ((func->target->features & needed) != needed || (ctx->disabled & IR_NO_PIPELINE))
     return false;
   split s = {.ctx = ctx, .func = func, .facts = ir_facts_compute(func, ctx->scratch)};
   s.role = func->body->first;
