@@ -86,9 +86,13 @@ def helpers(seed):
     def wide(*shape):
         return (rng.standard_normal(shape) * 2.0 ** rng.integers(-30, 30, size=shape)).astype(np.float32)
 
+    def attend(q, k, v, scale):
+        weight = np.exp(q @ k.T * scale)
+        return weight @ v / weight.sum(1, keepdims=True)
+
     names = {t: (lambda x, t=t: encode(t, x)) for t in FORMATS}
     names.update({"from_" + t: (lambda x, t=t: values_of(t, x)) for t in FORMATS})
-    names.update(np=np, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
+    names.update(np=np, attend=attend, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
     return names
 
 
@@ -152,7 +156,7 @@ class Case:
             same = (got == want) | ((got != got) & (want != want))
         else:
             got, want = got.astype(np.float64), want.astype(np.float64)
-            scale = np.abs(want) + (np.abs(want[np.isfinite(want)]).max() * 1e-3 if want.size else 0)
+            scale = np.abs(want) + (np.abs(want[np.isfinite(want)]).max() * 0.02 if want.size else 0)
             with np.errstate(invalid="ignore"):
                 same = (np.abs(got - want) <= self.tolerance * scale) | (got == want)
             same |= np.isnan(got) & np.isnan(want)
