@@ -228,6 +228,8 @@ static const bad_case body_cases[] = {
 
 static const bad_case file_cases[] = {
     {"E0102", "'f' is already defined", "fn f() { }\nfn f() { }"},
+    {"E0623", "'load' of a tensor of f4e2m1 is not lowered yet",
+     "kernel k(in f4e2m1 X[M]) grid(1) { let x = load(X[0 +: 64]); }"},
     {"E0102", "'sum' is a builtin function", "fn sum() { }"},
     {"E0102", "'a' is already defined", "fn f(i32 a, i32 a) { }"},
     {"E0102", "'A' is already defined", "fn f[int A](i32 A) { }"},
