@@ -93,6 +93,13 @@ bool ir_layout_replicated(const ir_layout *layout) {
   return false;
 }
 
+bool ir_layout_warp_copies(const ir_layout *layout, int warps) {
+  for (int i = 0; 1 << i < warps; i++)
+    if (i >= layout->nwarp_bits || is_zero(layout->warp[i], layout->rank))
+      return true;
+  return false;
+}
+
 bool ir_layout_covers(const ir_layout *layout, const ty_type *tile, int warps) {
   int64_t elems = ty_elems(tile), seen_count = 0;
   bool *seen = calloc((size_t)elems, 1);

@@ -47,6 +47,7 @@ int ir_layout_regs(const ir_layout *layout); // registers per thread = elements 
 void ir_layout_coords(const ir_layout *layout, int reg, int lane, int warp, int64_t *out_coords);
 // Lanes or warps that hold copies of the same elements.
 bool ir_layout_replicated(const ir_layout *layout);
+bool ir_layout_warp_copies(const ir_layout *layout, int warps); // warps alone
 // Checks that every element of the tile is covered; false otherwise.
 bool ir_layout_covers(const ir_layout *layout, const ty_type *tile, int warps);
 

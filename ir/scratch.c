@@ -37,6 +37,17 @@ static int64_t image_bytes(const ir_func *func, const ir_op *op) {
   return ty_elems(tile) * (bits < 8 ? 8 : bits) / 8;
 }
 
+// Warps that hold copies of a tile learn the old values through shared memory; so does everybody
+// else of a scalar's. Lanes of one warp use shuffles.
+static int64_t atomic_bytes(const ir_func *func, const ir_op *op) {
+  const ty_type *tile = ir_type(func, op->res[0]);
+  if (ty_is_scalar(tile))
+    return 16;
+  if (!ir_layout_warp_copies(ir_info_of(func, op->res[0])->layout, func->warps))
+    return 0;
+  return ty_elems(tile) / tile->dims[tile->rank - 1] * ir_scratch_pitch(tile);
+}
+
 int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
   switch (op->code) {
   case IR_RESHAPE:
@@ -48,7 +59,7 @@ int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
   case IR_REDUCE:
     return reduce_bytes(func, op);
   case IR_ATOMIC:
-    return ty_is_scalar(ir_type(func, op->res[0])) ? 16 : 0;
+    return atomic_bytes(func, op);
   default:
     return 0;
   }

@@ -1,7 +1,7 @@
 // atomic: inline asm, element by element, since LLVM 22 drops the ordering and scope of atomicrmw.
 // A masked or outside element leaves 0. Values that several threads hold are handed to memory by
 // one of them; the old value of a scalar atomic reaches the others through shared scratch.
-#include "codegen/ll/emit.h"
+#include "codegen/ll/image.h"
 
 typedef struct atomic {
   const ir_op *op;
@@ -80,6 +80,8 @@ static void emit_scalar(ll_ctx *c, const atomic *a) {
   spot.inside = ll_and(c, first, spot.inside);
   ll_v compare = a->compares ? ll_to_bits(c, ll_scalar(c, a->access.ir.compare), bits) : NULL;
   ll_v old = emit_one(c, a, spot, compare, ll_to_bits(c, ll_scalar(c, a->access.ir.value), bits));
+  if (!c->uses[a->op->res[0].id])
+    return;
   ll_v at = ll_offset(c, c->smem, ll_i32(c, ir_int(a->op, "offset", 0)));
   ll_bar_sync(c);
   LLVMBasicBlockRef after = ll_begin_if(c, first);
@@ -88,6 +90,19 @@ static void emit_scalar(ll_ctx *c, const atomic *a) {
   ll_bar_sync(c);
   ll_set_scalar(c, a->op->res[0],
                 ll_from_bits(c, LLVMBuildLoad2(c->b, a->type, at, ""), ll_type(c, dtype)));
+}
+
+// Old values to the threads that hold copies.
+static void share_old(ll_ctx *c, const ir_op *op, const ir_layout *layout, ll_v *out, int count) {
+  if (!ir_layout_warp_copies(layout, c->func->warps)) {
+    ll_share_copies(c, layout, out, count);
+    return;
+  }
+  ll_image image = ll_image_of(c, ir_type(c->func, op->res[0]), ir_int(op, "offset", 0), false);
+  ll_bar_sync(c);
+  ll_image_store(c, &image, op->res[0]);
+  ll_bar_sync(c);
+  ll_image_load(c, &image, op->res[0]);
 }
 
 void ll_emit_atomic(ll_ctx *c, const ir_op *op) {
@@ -114,5 +129,6 @@ void ll_emit_atomic(ll_ctx *c, const ir_op *op) {
     ll_v old = emit_one(c, &a, spot, expected, ll_to_bits(c, value[r], bits));
     out[r] = ll_from_bits(c, old, ll_type(c, dtype));
   }
-  ll_share_copies(c, layout, out, count);
+  if (c->uses[op->res[0].id])
+    share_old(c, op, layout, out, count);
 }

@@ -120,6 +120,10 @@ static void load_reshaped(ll_ctx *c, const ll_image *image, ir_val res) {
 
 static const int64_t nowhere[TY_MAX_RANK] = {0};
 
+void ll_image_load(ll_ctx *c, const ll_image *image, ir_val res) {
+  load_shifted(c, image, res, nowhere);
+}
+
 // Scratch may still be read by a slower warp: one barrier before, one between.
 static ll_image exchange(ll_ctx *c, const ir_op *op, bool dense) {
   ll_image image = ll_image_of(c, ir_type(c->func, op->args[0]), ir_int(op, "offset", 0), dense);
@@ -209,5 +213,5 @@ void ll_emit_convert(ll_ctx *c, const ir_op *op) {
   }
   TL_ASSERT(!strcmp(via, "shared"), "convert via '%s'", via);
   ll_image image = exchange(c, op, false);
-  load_shifted(c, &image, op->res[0], nowhere);
+  ll_image_load(c, &image, op->res[0]);
 }

@@ -26,7 +26,7 @@ typedef struct ll_tensor {
 typedef struct ll_channel {
   const ir_op *op;
   int64_t depth;
-  ll_v produced, consumed; // i32 allocas: slot numbers, 0 .. depth-1
+  ll_v produced, consumed;             // i32 allocas: slot numbers, 0 .. depth-1
   ll_v produced_phase, consumed_phase; // of a fed channel: parities to wait for
   bool fed;                            // filled by TMA from another role (fed.c)
 } ll_channel;
@@ -61,6 +61,7 @@ typedef struct ll_ctx {
   LLVMBasicBlockRef entry; // allocas and thread coordinates; ends in a branch that is built last
   ll_t t_void, t_i1, t_i8, t_i16, t_i32, t_i64, t_half, t_bfloat, t_float, t_double;
   ll_t t_global, t_shared, t_ptr; // pointers in address spaces 1, 3 and 0
+  const uint32_t *uses;           // by value id
   ll_value *vals;                 // by value id
   ll_v tid, lane, warp, smem;
   int threads;

@@ -271,6 +271,7 @@ void ll_emit_kernel(ll_ctx *c) {
   c->b = LLVMCreateBuilderInContext(c->cx);
   c->vals = TL_NEW_N(c->arena, ll_value, c->func->vals.len);
   c->facts = ir_facts_compute(c->func, c->arena);
+  c->uses = ir_count_uses((ir_func *)c->func, c->arena);
   LLVMDIBuilderRef di = LLVMCreateDIBuilder(c->module);
   tl_span place = find_place(c->func->body);
   if (place.file)

@@ -11,6 +11,7 @@ typedef struct ll_image {
 } ll_image;
 ll_image ll_image_of(ll_ctx *c, const ty_type *tile, int64_t offset, bool dense);
 void ll_image_store(ll_ctx *c, const ll_image *image, ir_val val);
+void ll_image_load(ll_ctx *c, const ll_image *image, ir_val res); // in the result's layout
 // reshape, slice or bitcast marked {via="shared"}.
 void ll_shape_through_shared(ll_ctx *c, const ir_op *op);
 #endif
