@@ -194,3 +194,30 @@ ir_access ir_access_of(const ir_func *func, const ir_op *op) {
     access.other = arg_or_none(op, at++);
   return access;
 }
+
+// --- carried values -----------------------------------------------------------------------------
+
+static ir_val *append(ir_func *func, const ir_val *old, uint32_t count, ir_val extra) {
+  ir_val *fresh = TL_NEW_N(func->module->arena, ir_val, count + 1);
+  if (count)
+    memcpy(fresh, old, sizeof *fresh * count);
+  fresh[count] = extra;
+  return fresh;
+}
+
+ir_val ir_for_carry(ir_func *func, ir_op *loop, ir_val init, ir_val *out_result) {
+  TL_ASSERT(loop->code == IR_FOR, "carried value on '%s'", ir_info(loop->code)->name);
+  const ty_type *type = ir_type(func, init);
+  loop->args = append(func, loop->args, loop->nargs++, init);
+  ir_val result = ir_new_val(func, type);
+  func->vals.data[result.id].def = loop;
+  func->vals.data[result.id].index = loop->nres;
+  loop->res = append(func, loop->res, loop->nres++, result);
+  *out_result = result;
+  return ir_region_param(func, loop->regions[0], type);
+}
+
+void ir_for_yield(ir_func *func, ir_op *loop, ir_val next) {
+  ir_op *yield = loop->regions[0]->last;
+  yield->args = append(func, yield->args, yield->nargs++, next);
+}

@@ -200,6 +200,10 @@ void ir_map_init(ir_func *func, ir_map *map);
 void ir_map_set(ir_func *func, ir_map *map, ir_val from, ir_val to);
 ir_val ir_map_get(const ir_map *map, ir_val val);
 ir_op *ir_clone(ir_builder *b, const ir_op *op, ir_map *map);
+// Adds one carried value to a `for`: returns the body's parameter; `*out_result` is the value after the
+// loop. The caller says what the body yields for it with ir_for_yield.
+ir_val ir_for_carry(ir_func *func, ir_op *loop, ir_val init, ir_val *out_result);
+void ir_for_yield(ir_func *func, ir_op *loop, ir_val next);
 // Number of uses per value id; array of func->vals.len on the arena.
 uint32_t *ir_count_uses(ir_func *func, tl_arena *arena);
 // Calls visit on every operation, parents before children, in order. Visitors may unlink `op`.

@@ -7,6 +7,12 @@
 // Why a tile load cannot become an asynchronous copy that runs ahead in `loop` (NULL: on the spot);
 // NULL when it can.
 const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op *loop);
+// The same for a load into registers that runs an iteration ahead: a gather by an index from outside is
+// welcome.
+const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op *loop);
+// The value as computed for another iteration: its slice of the loop body, cloned once per map. The
+// map says which value stands for the induction variable.
+ir_val ir_at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val);
 // Does the region lie inside the operation?
 bool ir_region_inside(const ir_region *region, const ir_op *op);
 // Region in which the value is defined.

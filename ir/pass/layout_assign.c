@@ -483,11 +483,59 @@ static void anchor_wgmma(assign *s, ir_op *op) {
     op->args[1] = wanted(s, op->args[1], acc);
 }
 
+// --- what users want ----------------------------------------------------------------------------
+
+static const ir_layout *demanded(assign *s, const ir_region *region, ir_val val, int depth);
+
+static bool uses(const ir_op *op, ir_val val) {
+  for (uint32_t i = 0; i < op->nargs; i++)
+    if (ir_same(op->args[i], val))
+      return true;
+  return false;
+}
+
+// The layout in which `op` will ask for its operand, when an accumulator behind it decides that.
+static const ir_layout *demanded_by(assign *s, const ir_region *region, const ir_op *op, int depth) {
+  bool shapes = op->code == IR_EXPAND || op->code == IR_BROADCAST;
+  if (!op->nres || (!shapes && !is_elementwise(s, op)))
+    return NULL;
+  choice own = natural(s, op->res[0]);
+  const ir_layout *layout =
+      own.how == STRONG ? own.layout : demanded(s, region, op->res[0], depth + 1);
+  if (!layout)
+    return NULL;
+  if (op->code == IR_EXPAND)
+    return drop(s, layout, (int)ir_int(op, "axis", 0));
+  if (op->code == IR_BROADCAST) {
+    const ty_type *from = type_of(s, op->args[0]), *to = type_of(s, op->res[0]);
+    for (int d = 0; d < to->rank; d++)
+      if (from->dims[d] != to->dims[d])
+        layout = keep(s, ir_layout_collapse_dim(layout, d));
+  }
+  return layout;
+}
+
+static const ir_layout *demanded(assign *s, const ir_region *region, ir_val val, int depth) {
+  enum { MAX_DEPTH = 6 };
+  const ir_layout *layout = NULL;
+  for (const ir_op *op = region->first; op && depth < MAX_DEPTH && !layout; op = op->next)
+    if (uses(op, val))
+      layout = demanded_by(s, region, op, depth);
+  return layout;
+}
+
+// A carried value that insists on nothing takes the layout that its user will want.
+static const ir_layout *carried_layout(assign *s, const ir_region *region, ir_val param) {
+  choice own = natural(s, param);
+  const ir_layout *wish = own.how <= WEAK ? demanded(s, region, param, 0) : NULL;
+  return wish ? wish : own_layout(s, param);
+}
+
 // Carried tiles live in one layout at every edge of the loop.
 static void settle_params(assign *s, ir_region *region, uint32_t first) {
   for (uint32_t i = first; i < region->nparams; i++)
     if (ty_is_tile(type_of(s, region->params[i])))
-      settle(s, region->params[i], own_layout(s, region->params[i]));
+      settle(s, region->params[i], carried_layout(s, region, region->params[i]));
 }
 
 static void convert_to(assign *s, ir_val *args, uint32_t count, const ir_val *like) {

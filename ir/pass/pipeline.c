@@ -81,22 +81,27 @@ static bool reads_only_input(const ir_func *func, const ir_access *access) {
 }
 
 // Why a load cannot become a copy; NULL when it can.
-const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op *loop) {
+const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op *loop) {
   ir_access access = ir_access_of(func, load);
   if (!ty_is_tile(ir_type(func, load->res[0])))
     return "a scalar";
   if (ir_some(access.mask) || ir_some(access.other))
     return "it has a mask or a fill value";
-  if (strchr(access.subs, 'g'))
-    return "it gathers by index";
-  if (tl_dtype_bits(ir_type(func, load->res[0])->dtype) < 8)
-    return "its elements are narrower than a byte";
   if (!reads_only_input(func, &access))
     return "the kernel may write its tensor";
   for (int i = 0; loop && i < access.rank; i++)
     if (!runs_ahead(func, loop, load->args[access.first_sub + i]))
       return "its subscripts depend on values computed in the loop";
   return NULL;
+}
+
+const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op *loop) {
+  ir_access access = ir_access_of(func, load);
+  if (strchr(access.subs, 'g'))
+    return "it gathers by index";
+  if (tl_dtype_bits(ir_type(func, load->res[0])->dtype) < 8)
+    return "its elements are narrower than a byte";
+  return ir_refuse_ahead(func, load, loop);
 }
 
 // Largest copy of 16, 8 or 4 bytes that alignment and the row length allow; 0: none.
@@ -170,7 +175,7 @@ static ir_op *on_channel(channel *c, ir_builder *b, ir_code code, const char *at
 }
 
 // The value as computed for another iteration: its slice of the loop body, cloned once per map.
-static ir_val at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val) {
+ir_val ir_at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val) {
   ir_val known = ir_map_get(map, val);
   if (!ir_same(known, val))
     return known;
@@ -180,7 +185,7 @@ static ir_val at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val
   if (!def)
     return val;
   for (uint32_t i = 0; i < def->nargs; i++)
-    at_iteration(b, map, loop, def->args[i]);
+    ir_at_iteration(b, map, loop, def->args[i]);
   ir_op *copy = ir_clone(b, def, map);
   return copy->res[ir_info_of(b->func, val)->index];
 }
@@ -200,7 +205,7 @@ static void put(channel *c, ir_builder *b, ir_val iv, bool barrier, bool steady)
     ir_access access = ir_access_of(func, f->load);
     ir_val args[2 + TY_MAX_RANK] = {c->handle, access.tensor};
     for (int d = 0; d < access.rank; d++)
-      args[2 + d] = at_iteration(b, &map, c->loop, f->load->args[access.first_sub + d]);
+      args[2 + d] = ir_at_iteration(b, &map, c->loop, f->load->args[access.first_sub + d]);
     b->loc = f->load->loc;
     ir_op *copy = ir_build(b, IR_COPY, 2 + (uint32_t)access.rank, args, 0, NULL);
     ir_set_int(func, copy, "field", i);

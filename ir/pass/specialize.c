@@ -253,7 +253,40 @@ static ir_val multiply(split *s, ir_builder *b) {
   return ir_build1(b, IR_FMA, tile, 3, fma);
 }
 
+// Loads one iteration ahead what the warpgroups themselves load, the scales: the current ones are
+// there when the product is. One load more than there are iterations is safe, since a subscript
+// outside the tensor reads zeros without touching memory.
+static void load_ahead(split *s, ir_op *load) {
+  ir_func *func = s->func;
+  ir_region *body = s->loop->regions[0];
+  ir_val iv = body->params[0];
+  ir_map map;
+  ir_map_init(func, &map);
+  ir_map_set(func, &map, iv, s->loop->args[0]);
+  ir_builder before = {func, s->loop->parent, s->loop, load->loc};
+  ir_val first = ir_at_iteration(&before, &map, s->loop, load->res[0]);
+  ir_val result, current = ir_for_carry(func, s->loop, first, &result);
+  ir_replace_uses(func, load->res[0], current);
+  ir_map_init(func, &map);
+  ir_builder top = {func, body, body->first, load->loc};
+  ir_map_set(func, &map, iv, ir_binary(&top, IR_ADD, iv, s->loop->args[2]));
+  ir_for_yield(func, s->loop, ir_at_iteration(&top, &map, s->loop, load->res[0]));
+  ir_unlink(load);
+}
+
+static void load_scales_ahead(split *s) {
+  ir_op *next;
+  for (ir_op *op = s->loop->regions[0]->first; op; op = next) {
+    next = op->next;
+    if (op->code != IR_LOAD || op == s->a.load || op == s->b.load)
+      continue;
+    if (!ir_refuse_ahead(s->func, op, s->loop))
+      load_ahead(s, op);
+  }
+}
+
 static void make_math(split *s) {
+  load_scales_ahead(s);
   ir_set_str(s->func, s->role, "name", "math");
   ir_set_int(s->func, s->role, "warps", s->func->warps);
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
