@@ -102,9 +102,11 @@ static void start_assembly(session *s, unit *u) {
   TL_ASSERT(u->job, "%s could not be started", s->ptxas);
 }
 
+static FILE *tables(session *s) { return s->options->tables ? s->options->tables : s->err; }
+
 static void report(session *s, unit *u, const char *variant) {
   if (s->options->print_resources)
-    cg_report_line(s->err, u->func, variant, &u->image);
+    cg_report_line(tables(s), u->func, variant, &u->image);
 }
 
 static void free_unit(unit *u) {
@@ -147,7 +149,7 @@ static int emit_function(session *s, unit *u) {
   start_assembly(s, u);
   finish_assembly(s, u);
   if (s->options->print_resources)
-    cg_report_header(s->err);
+    cg_report_header(tables(s));
   report(s, u, u->info.name ? u->info.name : "");
   if (s->options->emit == CG_CUBIN)
     tl_buf_write(s->out, u->image.cubin, u->image.cubin_len);
@@ -336,7 +338,7 @@ static int pack(session *s, fe_program *program) {
   if (!s->ptxas && !s->options->no_ptxas)
     tl_report(&s->diags, (tl_span){0}, DIAG_W2001);
   if (s->options->print_resources)
-    cg_report_header(s->err);
+    cg_report_header(tables(s));
   for (int i = 0; i < fe_kernel_count(program); i++) {
     const fe_kernel *kernel = fe_kernel_at(program, i);
     if (!s->options->kernel || fe_kernel_find(program, s->options->kernel) == kernel)

@@ -240,6 +240,8 @@ static int run(request *r) {
     return 1;
   }
   tl_buf out = {0};
+  if (strcmp(output_of(r), "-") != 0) // else the output itself is there
+    r->options.tables = stdout;
   int code = cg_compile(&r->options, text, len, &out, stderr);
   const char *path = output_of(r);
   if (!code && r->options.emit != CG_LIST &&
