@@ -231,6 +231,7 @@ typedef struct packing {
   cg_artifact *artifact;
   int kernel_id;
   bool has_params;
+  bool is_wrong; // the program, whatever the architecture
   unit *waiting; // assembling, oldest first
   int nwaiting, limit;
 } packing;
@@ -263,6 +264,7 @@ static bool compile_variant(packing *p, const fe_kernel *kernel, const fe_varian
   u->instance = fe_instantiate(p->program, u->module, kernel, variant, target, align);
   s->frontend_ms += now_ms() - start;
   if (!u->instance) {
+    p->is_wrong = true;
     free_unit(u);
     return false;
   }
@@ -296,17 +298,21 @@ static int line_of(session *s, const fe_kernel *kernel) {
 static void pack_target(packing *p, const fe_kernel *kernel, const fe_variant *variants, int count,
                         const tl_target *target) {
   session *s = p->s;
-  int rank = 0, first = -1;
+  int rank = 0, first = -1, before = s->diags.error_count;
   tl_diags_set_arch(&s->diags, target->name);
-  for (int i = 0; i < count && !failed(s) && !(s->options->default_only && rank); i++)
+  for (int i = 0; i < count && s->diags.error_count == before; i++) {
+    if (s->options->default_only && rank)
+      break;
     if (compile_variant(p, kernel, &variants[i], target, 16, rank, s->options->nsets > 0)) {
       if (first < 0)
         first = i;
       rank++;
     }
-  if (first < 0 && !failed(s)) // nothing fits: say why, for the default
+  }
+  bool good = s->diags.error_count == before;
+  if (first < 0 && good) // nothing fits: say why, for the default
     compile_variant(p, kernel, &variants[0], target, 16, rank, true);
-  if (first >= 0 && !failed(s))
+  if (first >= 0 && good)
     compile_variant(p, kernel, &variants[first], target, 0, rank, true);
   while (p->nwaiting)
     pack_oldest(p);
@@ -324,7 +330,8 @@ static void pack_kernel(packing *p, const fe_kernel *kernel) {
   p->kernel_id = cg_artifact_kernel(p->artifact, kernel->name, kernel->export_name,
                                     s->options->input_path, line_of(s, kernel));
   p->has_params = false;
-  for (int t = 0; t < s->options->ntargets && count; t++)
+  // What is too large for one architecture may be for the next: name them all.
+  for (int t = 0; t < s->options->ntargets && count && !p->is_wrong; t++)
     pack_target(p, kernel, variants, count, s->options->targets[t]);
 }
 

@@ -32,7 +32,7 @@ fe_item *fe_find_item(const fe_program *program, const char *name) {
 
 void fe_suggest(fe_ctx *ctx, tl_diag *diag, tl_span span, const char *word,
                 const char *const *names, size_t count) {
-  const char *near = tl_nearest(word, names, count);
+  const char *near = word[1] ? tl_nearest(word, names, count) : NULL; // one letter is near all
   if (!near || strcmp(near, word) == 0)
     return;
   tl_help(ctx->diags, diag, "did you mean '%s'?", near);

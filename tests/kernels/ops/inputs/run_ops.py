@@ -8,7 +8,7 @@ A case is a comment line, arguments without blanks inside:
     // CASE kernel X=randn(50,70) n=3 => Y=X*2 Z=X.sum(0) ~1e-6
 
 Arguments are Python expressions over the helpers below and NumPy; those that give arrays become .npy
-files. Every case runs on all three architectures under two seeds and several schedules, and must
+files. Every case runs on all three architectures under several schedules, on the first with two seeds, and must
 agree with the reference evaluator: bit for bit, or, where the line holds a tolerance `~x`, as
 `--check ref` has it. Behind `=>` stand values computed here, independent of both executors; they are
 compared as numbers (NaN equals NaN) within the relative tolerance, 0 without one. A line with
@@ -180,8 +180,8 @@ def main():
     runs = failures = 0
     np.seterr(all="ignore")
     for case in cases:
-        for device in args.device or TARGETS:
-            for seed in range(1 if case.refused is not None else args.seeds):
+        for at, device in enumerate(args.device or TARGETS):
+            for seed in range(1 if at or case.refused is not None else args.seeds):
                 with tempfile.TemporaryDirectory() as folder:
                     wrong = case.run(args.tilerun, args.file, device, seed, folder)
                 runs += 1
