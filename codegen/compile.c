@@ -93,6 +93,8 @@ static void finish_assembly(session *s, unit *u) {
   if (!good)
     TL_UNREACHABLE("ptxas refused %s for %s:\n%s", u->func->name, u->func->target->name,
                    u->image.log ? u->image.log : "");
+  if (u->image.serialised)
+    tl_report(&s->diags, u->func->body->first->loc, DIAG_W1002, u->func->name, u->func->target->name);
 }
 
 static void start_assembly(session *s, unit *u) {

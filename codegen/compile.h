@@ -48,6 +48,7 @@ typedef struct cg_image {
   void *cubin; // malloc'd, NULL without ptxas
   size_t cubin_len;
   int regs, spill_bytes, stack_bytes, barriers; // from ptxas -v; -1 unknown
+  bool serialised;                              // ptxas undid an asynchronous instruction
   char *log;                                    // ptxas's output, malloc'd
   double build_ms, opt_ms, codegen_ms, ptxas_ms;
 } cg_image;

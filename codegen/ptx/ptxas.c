@@ -171,16 +171,19 @@ static char *read_all(int fd, size_t *out_len) {
 
 // --- the report --------------------------------------------------------------------------------
 
-// The number before `words`, e.g. 40 in "Used 40 registers"; -1 when it is not there.
+// The number before `words`, e.g. 40 in "Used 40 registers"; -1 when no number stands there.
 static int number_before(const char *log, const char *words) {
-  const char *at = strstr(log, words);
-  if (!at)
-    return -1;
-  while (at > log && at[-1] == ' ')
-    at--;
-  while (at > log && at[-1] >= '0' && at[-1] <= '9')
-    at--;
-  return atoi(at);
+  for (const char *at = log; (at = strstr(at, words)); at++) {
+    const char *digit = at;
+    while (digit > log && digit[-1] == ' ')
+      digit--;
+    const char *end = digit;
+    while (digit > log && digit[-1] >= '0' && digit[-1] <= '9')
+      digit--;
+    if (digit < end)
+      return atoi(digit);
+  }
+  return -1;
 }
 
 static int or_zero(int value) { return value < 0 ? 0 : value; }
@@ -191,6 +194,7 @@ static void read_figures(cg_image *image) {
   image->stack_bytes = or_zero(number_before(log, "bytes stack frame"));
   image->spill_bytes = or_zero(number_before(log, "bytes spill stores")) +
                        or_zero(number_before(log, "bytes spill loads"));
+  image->serialised = strstr(log, "(C75") != NULL; // wgmma or setmaxnreg not as written
   image->barriers = or_zero(number_before(log, "barriers"));
 }
 
