@@ -60,12 +60,6 @@ void dec_trap(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_trap);
   dec_emit(d, &op);
 }
-void dec_setmaxnreg(sim_decoder *d) {
-  sim_op op = dec_op(d, sim_exec_nop);
-  op.flow = SIM_FLOW_ALIGNED;
-  dec_emit(d, &op);
-}
-
 void dec_bra(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_nop);
   int64_t index;

@@ -6,7 +6,7 @@ static const struct {
   const char *word;
   sim_space space;
 } spaces[] = {{"global", SIM_SPACE_GLOBAL},      {"shared", SIM_SPACE_SHARED},
-              {"shared::cta", SIM_SPACE_SHARED}, {"shared::cluster", SIM_SPACE_SHARED},
+              {"shared::cta", SIM_SPACE_SHARED}, {"shared::cluster", SIM_SPACE_CLUSTER},
               {"local", SIM_SPACE_LOCAL},        {"param", SIM_SPACE_PARAM},
               {"param::entry", SIM_SPACE_PARAM}, {"param::func", SIM_SPACE_LOCAL},
               {"const", SIM_SPACE_CONST}};

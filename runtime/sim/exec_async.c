@@ -3,7 +3,7 @@
 // eager: lands at issue; lazy (default): nothing lands before somebody waits for it; random: the
 // scheduler lets a random event land now and then. Sources are read when the event lands.
 #include "lang/base/assert.h"
-#include "runtime/sim/exec.h"
+#include "runtime/sim/async.h"
 #include <stdlib.h>
 
 sim_event *sim_event_new(sim_cta *cta) {
@@ -157,4 +157,11 @@ void sim_exec_cp_wait(sim_warp *w, const sim_op *op, uint32_t mask) {
   if (w->view.agent && w->async_open[lane] > allowed)
     sim_race_async_wait(w->view.agent,
                         w->async_token[(w->async_open[lane] - allowed - 1) % SIM_ASYNC_GROUPS]);
+}
+
+void sim_cp_async_land(sim_warp *w, uint32_t lanes) {
+  for (sim_event *event = w->cta->events; event; event = event->next)
+    if (event->warp == w && event->fire == land_copy)
+      sim_event_fire(event, lanes);
+  sim_events_sweep(w->cta);
 }

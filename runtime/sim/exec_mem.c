@@ -1,5 +1,5 @@
 // Loads, stores, atomics, and the device functions that read memory (vprintf, __assertfail).
-#include "runtime/sim/exec.h"
+#include "runtime/sim/async.h"
 #include <inttypes.h>
 
 void sim_addresses(const sim_warp *w, int32_t slot, int64_t offset, bool wide, uint32_t mask,
@@ -130,8 +130,8 @@ static uint64_t apply_int(sim_atom_op what, ptx_type type, uint64_t old, uint64_
   }
 }
 
-static uint64_t apply(sim_atom_op what, ptx_type type, uint64_t old, uint64_t value,
-                      bool in_shared) {
+uint64_t sim_atom_apply(sim_atom_op what, ptx_type type, uint64_t old, uint64_t value,
+                        bool in_shared) {
   switch (type) {
   case PTX_F32:
     return add_f32((uint32_t)old, (uint32_t)value, !in_shared);
@@ -215,7 +215,7 @@ void sim_exec_atom(sim_warp *w, const sim_op *op, uint32_t mask) {
         uint64_t expect = bytes == 8 ? sim_get64(C, i) : bytes == 2 ? C[i] & 0xFFFF : C[i];
         fresh = old == expect ? value : old;
       } else {
-        fresh = apply((sim_atom_op)info->what, info->type, old, value, in_shared >> i & 1);
+        fresh = sim_atom_apply((sim_atom_op)info->what, info->type, old, value, in_shared >> i & 1);
       }
       memcpy(cell, &fresh, (size_t)bytes);
       put_lane(w, info->dest[e], i, old, bytes);

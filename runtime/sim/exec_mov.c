@@ -269,7 +269,13 @@ void sim_exec_isspacep(sim_warp *w, const sim_op *op, uint32_t mask) {
   uint32_t r = 0;
   for (int i = 0; i < 32; i++) {
     uint64_t address = sim_get64(A, i);
-    r |= (uint32_t)(sim_space_of_generic(&address) == (sim_space)op->sub) << i;
+    sim_space space = sim_space_of_generic(&address);
+    uint32_t bits = space == SIM_SPACE_SHARED ? sim_cluster_rank_bits(address) : 0;
+    bool own = space == SIM_SPACE_SHARED && (!bits || bits == w->cta->rank + 1);
+    bool yes = op->sub == SIM_SPACE_CLUSTER  ? space == SIM_SPACE_SHARED
+               : op->sub == SIM_SPACE_SHARED ? own
+                                             : space == (sim_space)op->sub;
+    r |= (uint32_t)yes << i;
   }
   sim_set_pred(w, op->d, mask, r);
 }

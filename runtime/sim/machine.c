@@ -1,5 +1,5 @@
 // The outer API: machines, modules, launches, errors. See sim_api.h.
-#include "runtime/sim/exec.h"
+#include "runtime/sim/async.h"
 #include "lang/base/assert.h"
 #include "lang/target.h"
 #include <inttypes.h>
@@ -333,10 +333,16 @@ static sim_verdict check_launch(sim_machine *machine, const sim_program *program
   if (desc->params_bytes != program->params_bytes)
     return bad_launch(machine, "%zu bytes of parameters, '%s' takes %u", desc->params_bytes,
                       program->entry, program->params_bytes);
-  if ((uint64_t)desc->cluster[0] * desc->cluster[1] * desc->cluster[2] > 1) {
-    sim_machine_error(machine, "unsupported: launches with clusters");
-    return SIM_UNSUPPORTED;
-  }
+  uint64_t cluster = (uint64_t)desc->cluster[0] * desc->cluster[1] * desc->cluster[2];
+  if (cluster > SIM_CLUSTER_MAX)
+    return bad_launch(machine, "a cluster of %u CTAs: %d are possible", (unsigned)cluster,
+                      SIM_CLUSTER_MAX);
+  if (cluster > 1 && machine->capability < 90)
+    return bad_launch(machine, "%s has no clusters", machine->arch_name);
+  for (int k = 0; k < 3; k++)
+    if (program->reqcluster[0] > 0 && desc->cluster[k] != (uint32_t)program->reqcluster[k])
+      return bad_launch(machine, "the kernel requires a cluster of %dx%dx%d",
+                        program->reqcluster[0], program->reqcluster[1], program->reqcluster[2]);
   return SIM_OK;
 }
 
@@ -354,6 +360,15 @@ sim_verdict sim_launch(sim_module *module, const sim_launch_desc *desc) {
     machine->error.data[0] = 0;
   if (!program)
     return bad_launch(machine, "no entry '%s'", desc->entry);
+  sim_launch_desc effective = *desc;
+  bool given = desc->cluster[0] > 1 || desc->cluster[1] > 1 || desc->cluster[2] > 1;
+  for (int k = 0; k < 3; k++) { // the directive decides where the launch says nothing
+    if (!given && program->reqcluster[0] > 0)
+      effective.cluster[k] = (uint32_t)program->reqcluster[k];
+    if (!effective.cluster[k])
+      effective.cluster[k] = 1;
+  }
+  desc = &effective;
   sim_verdict verdict = check_launch(machine, program, desc);
   if (verdict != SIM_OK)
     return verdict;

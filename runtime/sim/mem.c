@@ -28,8 +28,8 @@ static bool fault(sim_mem_view *view, sim_verdict verdict, int lane, uint64_t ad
 }
 
 static const char *space_name(sim_space space) {
-  static const char *const names[] = {"generic", "global",    "shared",
-                                      "local",   "parameter", "constant"};
+  static const char *const names[] = {"generic",   "global",   "shared",         "local",
+                                      "parameter", "constant", "shared::cluster"};
   return names[space];
 }
 
@@ -39,10 +39,18 @@ static bool fault_outside(sim_mem_view *view, sim_space space, const sim_region 
   char why[400];
   if (space == SIM_SPACE_GLOBAL && in_space < 4096) {
     snprintf(why, sizeof why, "null pointer");
+  } else if (!near && space == SIM_SPACE_CLUSTER && sim_cluster_rank_bits(in_space)) {
+    uint32_t rank = sim_cluster_rank_bits(in_space) - 1;
+    if (rank < view->npeers)
+      snprintf(why, sizeof why, "CTA %u of the cluster has exited", rank);
+    else
+      snprintf(why, sizeof why, "the cluster has no CTA %u", rank);
   } else if (!near) {
     snprintf(why, sizeof why, "the address lies in no allocation of %s memory", space_name(space));
   } else {
     uint64_t size = space == SIM_SPACE_LOCAL ? view->local_stride : near->bytes;
+    if (space == SIM_SPACE_CLUSTER)
+      in_space &= 0xFFFFFF;
     uint64_t offset = in_space - near->base;
     if (near->freed)
       snprintf(why, sizeof why, "'%s' + 0x%llx was freed", near->name, (unsigned long long)offset);
@@ -91,6 +99,10 @@ static sim_region *region_of_space(sim_mem_view *view, sim_space space, uint64_t
   switch (space) {
   case SIM_SPACE_SHARED:
     return view->shared;
+  case SIM_SPACE_CLUSTER: {
+    uint32_t rank = sim_cluster_rank_bits(address);
+    return !rank ? view->shared : rank <= view->npeers ? view->peers[rank - 1] : NULL;
+  }
   case SIM_SPACE_LOCAL:
     return view->local;
   case SIM_SPACE_PARAM:
@@ -139,8 +151,10 @@ static bool take_block(sim_mem_view *view, sim_space space, const uint64_t addr[
   if (space == SIM_SPACE_GENERIC) {
     space = sim_space_of_generic(&address);
     window = sim_window_of(space);
+    if (space == SIM_SPACE_SHARED && sim_cluster_rank_bits(address))
+      return false;
   }
-  if (space == SIM_SPACE_LOCAL)
+  if (space == SIM_SPACE_LOCAL || space == SIM_SPACE_CLUSTER)
     return false;
   sim_region *region = region_of_space(view, space, address);
   if (!region || region->freed || region->bytes < bytes)
@@ -169,7 +183,11 @@ static bool take_group(sim_mem_view *view, sim_space space, const uint64_t addr[
   if (space == SIM_SPACE_GENERIC) {
     real = sim_space_of_generic(&address);
     window = sim_window_of(real);
+    if (real == SIM_SPACE_SHARED)
+      real = SIM_SPACE_CLUSTER;
   }
+  if (real == SIM_SPACE_CLUSTER)
+    window += (uint64_t)sim_cluster_rank_bits(address) << 24;
   sim_region *region = region_of_space(view, real, address);
   uint64_t base = region ? region->base + window : 0, size = region ? region->bytes : 0;
   uint32_t inside = 0;
@@ -311,6 +329,24 @@ static void track_strong(sim_mem_view *view, const group *g, bool reads, bool wr
     sim_race_strong(view->agent, g->region, g->offset[__builtin_ctz(m)], reads, writes, access);
 }
 
+// --- mbarriers ----------------------------------------------------------------------------------
+// Plain accesses to an mbarrier are mistakes: its bytes are opaque.
+static bool check_typed(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
+                        uint32_t bytes, verb what) {
+  if (g->block && !sim_region_is_typed(g->region, g->lo, g->hi + bytes))
+    return true;
+  for (uint32_t m = g->mask; m; m &= m - 1) {
+    int lane = __builtin_ctz(m);
+    if (!sim_region_is_typed(g->region, g->offset[lane], g->offset[lane] + bytes))
+      continue;
+    char why[160];
+    snprintf(why, sizeof why, "'%s' + 0x%llx belongs to a live mbarrier", g->region->name,
+             (unsigned long long)g->offset[lane]);
+    return fault(view, SIM_MBAR_MISUSE, lane, addr[lane], what, bytes, why);
+  }
+  return true;
+}
+
 // --- loads --------------------------------------------------------------------------------------
 typedef uint32_t quad __attribute__((vector_size(16)));
 
@@ -408,6 +444,8 @@ static void count_access(sim_mem_view *view, const group *g, const uint64_t addr
 
 static bool load_group(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
                        sim_access access, uint32_t bytes, uint32_t *const planes[]) {
+  if (g->region->typed_hi && !check_typed(view, g, addr, bytes, V_LOAD))
+    return false;
   // Races first: where another agent's write has not landed, the missing edge is the better report.
   if (!track(view, g, addr, bytes, access.sem ? SIM_RACE_STRONG_READ : SIM_RACE_READ) ||
       !check_init(view, g, addr, bytes, V_LOAD))
@@ -548,7 +586,8 @@ static bool check_writable(sim_mem_view *view, const group *g, const uint64_t ad
 
 static bool store_group(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
                         sim_access access, uint32_t bytes, const uint32_t *const planes[]) {
-  if (!check_writable(view, g, addr, bytes, V_STORE))
+  if (!check_writable(view, g, addr, bytes, V_STORE) ||
+      (g->region->typed_hi && !check_typed(view, g, addr, bytes, V_STORE)))
     return false;
   if (tracked(view, g->region) &&
       (!check_lane_overlap(view, g, addr, bytes, access, planes) ||
@@ -606,6 +645,7 @@ bool sim_mem_atomic(sim_mem_view *view, sim_space space, const uint64_t addr[SIM
     if (!g.mask)
       continue;
     if (!check_writable(view, &g, addr, bytes, V_ATOMIC) ||
+        (g.region->typed_hi && !check_typed(view, &g, addr, bytes, V_ATOMIC)) ||
         !track(view, &g, addr, bytes, SIM_RACE_ATOMIC) ||
         !check_init(view, &g, addr, bytes, V_ATOMIC))
       return false;

@@ -43,13 +43,23 @@ typedef enum sim_space {
   SIM_SPACE_SHARED, // own CTA
   SIM_SPACE_LOCAL,
   SIM_SPACE_PARAM,
-  SIM_SPACE_CONST
+  SIM_SPACE_CONST,
+  SIM_SPACE_CLUSTER // shared memory of any CTA of the cluster; only in instructions
 } sim_space;
+
+// Addresses of the shared::cluster window.
+static inline uint32_t sim_cluster_rank_bits(uint64_t address) {
+  return (uint32_t)(address >> 24) & 0xFF; // rank + 1; 0: the own CTA
+}
+static inline uint64_t sim_cluster_address(uint64_t address, uint32_t rank) {
+  return (address & 0xFFFFFF) | (uint64_t)(rank + 1) << 24;
+}
 
 // cvta and cvta.to: pure address arithmetic. `global` passes through unchanged.
 static inline uint64_t sim_window_of(sim_space space) {
   switch (space) {
   case SIM_SPACE_SHARED:
+  case SIM_SPACE_CLUSTER:
     return SIM_WINDOW_SHARED;
   case SIM_SPACE_LOCAL:
     return SIM_WINDOW_LOCAL;
@@ -84,6 +94,9 @@ typedef struct sim_region {
   bool freed;           // kept so that a late access can be named
   sim_space space;
   char *name;
+  // mbarriers live here: bit k marks bytes 8k .. 8k+7; generic accesses to them are misuse.
+  uint8_t *typed;
+  uint64_t typed_lo, typed_hi;  // all marked bytes lie in [typed_lo, typed_hi)
   struct sim_race_cell *shadow; // one per 4 bytes; NULL: not touched yet, or not tracked
   struct sim_race *shadow_owner;
   uint32_t shadow_launch; // the launch the shadow belongs to
@@ -99,6 +112,17 @@ void sim_region_reset(sim_region *region, uint64_t seed);
 // Host side; offsets are checked by assertion. write marks initialised, poison marks never written.
 void sim_region_write(sim_region *region, size_t offset, const void *bytes, size_t len);
 void sim_region_poison(sim_region *region, size_t offset, const void *bytes, size_t len);
+// An mbarrier is made at, or removed from, this offset (a multiple of 8). Its bytes become
+// uninitialised.
+void sim_region_type(sim_region *region, size_t offset, bool typed);
+static inline bool sim_region_is_typed(const sim_region *region, uint64_t lo, uint64_t hi) {
+  if (hi <= region->typed_lo || lo >= region->typed_hi)
+    return false;
+  for (uint64_t k = lo >> 3; k <= (hi - 1) >> 3; k++)
+    if (region->typed[k >> 3] >> (k & 7) & 1)
+      return true;
+  return false;
+}
 // Sets or clears the init bits of a range.
 void sim_region_mark(sim_region *region, size_t offset, size_t len, bool written);
 
@@ -130,8 +154,10 @@ typedef struct sim_fault {
 struct sim_race_agent;
 typedef struct sim_mem_view {
   sim_mem *global;
-  sim_region *shared; // NULL: the kernel has none
-  sim_region *local;  // 32 * local_stride bytes: lane i has [i * local_stride, ...)
+  sim_region *shared;       // NULL: the kernel has none
+  sim_region *const *peers; // by rank: shared memory of the cluster's CTAs; NULL entry: exited
+  uint32_t npeers;
+  sim_region *local; // 32 * local_stride bytes: lane i has [i * local_stride, ...)
   uint32_t local_stride;
   sim_region *param, *constant;
   struct sim_race_agent *agent; // the warp's race state (race.h); NULL: races are not tracked

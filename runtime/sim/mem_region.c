@@ -52,6 +52,7 @@ void sim_region_free(sim_region *region) {
   free(region->data);
   free(region->init);
   free(region->name);
+  free(region->typed);
   memset(region, 0, sizeof *region);
 }
 
@@ -59,6 +60,9 @@ void sim_region_reset(sim_region *region, uint64_t seed) {
   if (region->shadow)
     sim_race_forget(region);
   region->all_init = false;
+  free(region->typed);
+  region->typed = NULL;
+  region->typed_lo = region->typed_hi = 0;
   memset(region->init, 0, region->bytes / 8 + 8);
   poison_bytes(region->data, region->bytes, seed);
 }
@@ -81,6 +85,26 @@ void sim_region_mark(sim_region *region, size_t offset, size_t len, bool written
   for (; i < end; i++)
     region->init[i >> 3] = (uint8_t)(written ? region->init[i >> 3] | 1 << (i & 7)
                                              : region->init[i >> 3] & ~(1 << (i & 7)));
+}
+
+void sim_region_type(sim_region *region, size_t offset, bool typed) {
+  TL_ASSERT(offset % 8 == 0 && offset + 8 <= region->bytes, "%s: mbarrier outside", region->name);
+  if (!region->typed) {
+    region->typed = calloc(region->bytes / 64 + 1, 1);
+    if (!region->typed)
+      abort();
+    region->typed_lo = region->typed_hi = offset;
+  }
+  uint8_t bit = (uint8_t)(1 << (offset >> 3 & 7));
+  if (typed)
+    region->typed[offset >> 6] |= bit;
+  else
+    region->typed[offset >> 6] &= (uint8_t)~bit;
+  if (typed && offset < region->typed_lo)
+    region->typed_lo = offset;
+  if (typed && offset + 8 > region->typed_hi)
+    region->typed_hi = offset + 8;
+  sim_region_mark(region, offset, 8, false);
 }
 
 static void put_bytes(sim_region *region, size_t offset, const void *bytes, size_t len,

@@ -5,6 +5,7 @@
 #include "lang/base/str.h"
 #include "runtime/sim/ptxsim_npy.h"
 #include "runtime/sim/sim_api.h"
+#include "runtime/sim/tma.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -34,7 +35,11 @@ static const char help_text[] =
     "\"poison\"},\n"
     "                 \"x\": {\"f32\": [1.5, 2]}, \"h\": {\"hex\": \"00ff\"} },\n"
     "    \"params\": [ {\"buffer\": \"d\", \"offset\": 0}, {\"u32\": 256}, {\"i64\": 7}, {\"f32\": "
-    "1.0}, {\"bytes\": \"00ff\"} ],\n"
+    "1.0}, {\"bytes\": \"00ff\"},\n"
+    "      {\"tensormap\": {\"buffer\": \"a\", \"offset\": 0, \"dtype\": \"bf16\", \"dims\": [64, 128], "
+    "\"strides_bytes\": [128],\n"
+    "        \"box\": [64, 64], \"elem_strides\": [1, 1], \"swizzle\": \"128B\", \"fill\": "
+    "\"zeros\"}} ],\n"
     "    \"outputs\": { \"d\": \"d.npy\" }, \"print\": { \"d\": \"f32\" } }\n"
     "exit status: 0 ok, 1 wrong input, 2 usage, 3 a check failed, 70 internal error\n";
 
@@ -278,6 +283,70 @@ static void place_buffers(run *r, sim_machine *machine) {
   }
 }
 
+// --- tensor maps
+static bool read_numbers(const json_t *list, uint64_t *out, size_t count, uint64_t otherwise) {
+  for (size_t i = 0; i < count; i++)
+    out[i] = otherwise;
+  if (!list)
+    return otherwise != 0;
+  if (!json_is_array(list) || json_array_size(list) != count)
+    return false;
+  for (size_t i = 0; i < count; i++) {
+    const json_t *value = json_array_get(list, i);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+      return false;
+    out[i] = (uint64_t)json_integer_value(value);
+  }
+  return true;
+}
+
+static const char *word_of(const json_t *spec, const char *key, const char *otherwise) {
+  const json_t *value = json_object_get(spec, key);
+  return !value ? otherwise : json_is_string(value) ? json_string_value(value) : "";
+}
+
+static int pack_tensormap(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room) {
+  sim_tensor_map map = {0};
+  uint64_t box[SIM_TMA_RANK], steps[SIM_TMA_RANK];
+  const buffer *b = find_buffer(r, json_string_value(json_object_get(spec, "buffer")));
+  size_t rank = json_array_size(json_object_get(spec, "dims"));
+  const char *fill = word_of(spec, "fill", "zeros");
+  if (!b)
+    return input_error(r, "parameter %zu: tensormap: unknown buffer", index), -1;
+  if (rank < 1 || rank > SIM_TMA_RANK)
+    return input_error(r, "parameter %zu: tensormap: dims needs 1 to 5 numbers", index), -1;
+  if (!read_numbers(json_object_get(spec, "dims"), map.dims, rank, 0) ||
+      !read_numbers(json_object_get(spec, "box"), box, rank, 0) ||
+      !read_numbers(json_object_get(spec, "elem_strides"), steps, rank, 1) ||
+      (rank > 1 &&
+       !read_numbers(json_object_get(spec, "strides_bytes"), map.strides + 1, rank - 1, 0)))
+    return input_error(r,
+                       "parameter %zu: tensormap: dims, box, elem_strides need %zu numbers, "
+                       "strides_bytes %zu",
+                       index, rank, rank - 1),
+           -1;
+  for (size_t i = 0; i < rank; i++) {
+    map.box[i] = box[i] > 1 << 20 ? 1 << 20 : (uint32_t)box[i];
+    map.elem_strides[i] = steps[i] > 1 << 20 ? 1 << 20 : (uint32_t)steps[i];
+  }
+  map.rank = (uint8_t)rank;
+  map.address = b->address + (uint64_t)json_integer_value(json_object_get(spec, "offset"));
+  if (!sim_tma_type_of_name(word_of(spec, "dtype", ""), &map.type))
+    return input_error(r, "parameter %zu: tensormap: unknown dtype", index), -1;
+  if (!sim_tma_swizzle_of_name(word_of(spec, "swizzle", "none"), &map.swizzle))
+    return input_error(r, "parameter %zu: tensormap: unknown swizzle", index), -1;
+  if (strcmp(fill, "zeros") != 0 && strcmp(fill, "nan") != 0)
+    return input_error(r, "parameter %zu: tensormap: unknown fill '%s'", index, fill), -1;
+  map.nan_fill = strcmp(fill, "nan") == 0;
+  map.interleave = strcmp(word_of(spec, "interleave", "none"), "none") != 0;
+  const char *error = sim_tensor_map_check(&map);
+  if (error)
+    return input_error(r, "parameter %zu: tensormap: %s", index, error), -1;
+  if (room >= SIM_TENSOR_MAP_BYTES)
+    sim_tensor_map_encode(&map, out);
+  return SIM_TENSOR_MAP_BYTES;
+}
+
 // The bytes of one parameter; its size or -1.
 static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room) {
   const char *key;
@@ -300,8 +369,8 @@ static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t
       memcpy(out, bytes, len);
     return free(bytes), (int)len;
   }
-  if (json_object_get(spec, "tensormap"))
-    return input_error(r, "parameter %zu: tensor maps are not supported yet", index), -1;
+  if ((value = json_object_get(spec, "tensormap")))
+    return pack_tensormap(r, index, value, out, room);
   json_object_foreach(spec, key, value) {
     uint8_t number[8];
     size_t bytes = pack_number(key, value, number);

@@ -11,104 +11,15 @@
 // What can be missed: an access whose cell was overwritten by a later ordered strong access;
 // readers beyond MAX_SET of one cell; everything between synchronisations 2^21 and later of one
 // warp.
-#include "runtime/sim/race.h"
-#include "runtime/sim/race_clock.h"
+#include "runtime/sim/race_impl.h"
 #include "runtime/sim/mma_tile.h"
 #include "lang/base/assert.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// --- epochs -------------------------------------------------------------------------------------
-//   63       44 43      23 22      5   4     3    0
-//   |  agent   |  clock   |  line   | strong | bytes |
-#define BYTES_MASK UINT64_C(0xF)
-#define STRONG_BIT UINT64_C(0x10)
-enum { LINE_SHIFT = 5, CLOCK_SHIFT = 23, AGENT_SHIFT = 44 };
-enum { LINE_MAX_VALUE = (1 << 18) - 1, CLOCK_MAX = (1 << 21) - 1, AGENT_SET = (1 << 20) - 1 };
-
-static inline uint32_t epoch_agent(uint64_t e) { return (uint32_t)(e >> AGENT_SHIFT); }
-static inline uint32_t epoch_clock(uint64_t e) { return (uint32_t)(e >> CLOCK_SHIFT) & CLOCK_MAX; }
-static inline uint32_t epoch_line(uint64_t e) {
-  return (uint32_t)(e >> LINE_SHIFT) & LINE_MAX_VALUE;
-}
-static inline bool is_set(uint64_t e) { return epoch_agent(e) == AGENT_SET; }
-
-// --- state --------------------------------------------------------------------------------------
-enum { MAX_WARPS = 32, MAX_BARRIERS = 16, MAX_SET = 64, MEMO_SIZE = 1024 };
-enum { MAX_SETS = 1 << 18 }; // then unused sets are dropped
-
-typedef struct memo {
-  uint64_t from, epoch, to; // adding the epoch to the set gives `to`; from 0: empty
-} memo;
-
-typedef struct sync_object {
-  uint64_t key;     // 0: free slot
-  sim_clocks *wide; // released at cluster scope or wider
-  sim_clocks *near; // released at any scope by the CTA `cta`
-  uint32_t cta;
-} sync_object;
-
-struct sim_race {
-  uint32_t launch, warps, agents_per_cta;
-  uint32_t grid[3];
-  uint64_t ctas;
-  // interned sets: set i is set_data[set_at[i] .. set_at[i] + set_len[i])
-  uint64_t *set_data;
-  size_t set_words, set_words_cap;
-  uint32_t *set_at, *set_len, *set_hash; // set_hash: open addressing, index + 1
-  uint32_t set_count, set_cap, hash_cap;
-  memo memo[MEMO_SIZE];
-  sync_object *objects;
-  uint32_t object_count, object_cap;
-  sim_region **shadowed; // regions with a shadow
-  size_t shadowed_count, shadowed_cap;
-};
-
-struct sim_race_agent {
-  sim_race_cta *cta;
-  uint32_t index;       // warp
-  uint32_t async_clock; // of the warp's asynchronous agent
-  uint32_t clock[2 * MAX_WARPS];
-  sim_clocks *foreign;  // what is known of other CTAs; NULL: nothing
-  sim_clocks *released; // what the last fence published, and its scope
-  sim_scope released_scope;
-  sim_clocks *acquired; // read by strong loads, to be taken over by the next fence
-};
-
-typedef struct barrier_clock {
-  uint32_t clock[2 * MAX_WARPS];
-  sim_clocks *foreign;
-} barrier_clock;
-
-struct sim_race_cta {
-  sim_race *race;
-  uint32_t first_agent; // id of warp 0
-  uint64_t linear;
-  barrier_clock barriers[MAX_BARRIERS];
-  sim_race_agent warps[];
-};
-
-static void *must(void *p) {
-  if (!p) {
-    fprintf(stderr, "simulator: out of memory in the race detector\n");
-    abort();
-  }
-  return p;
-}
-
 // --- launches and CTAs --------------------------------------------------------------------------
 sim_race *sim_race_new(void) { return must(calloc(1, sizeof(sim_race))); }
-
-static void drop_objects(sim_race *race) {
-  for (uint32_t i = 0; i < race->object_cap; i++) {
-    sim_clocks_drop(race->objects[i].wide);
-    sim_clocks_drop(race->objects[i].near);
-  }
-  free(race->objects);
-  race->objects = NULL;
-  race->object_count = race->object_cap = 0;
-}
 
 static void drop_sets(sim_race *race) {
   race->set_count = 0;
@@ -123,7 +34,7 @@ void sim_race_free(sim_race *race) {
     return;
   while (race->shadowed_count)
     sim_race_forget(race->shadowed[0]);
-  drop_objects(race);
+  sim_race_drop_objects(race);
   free(race->set_data);
   free(race->set_at);
   free(race->set_len);
@@ -136,10 +47,10 @@ void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_
   TL_ASSERT(warps >= 1 && warps <= MAX_WARPS, "a CTA of %u warps", warps);
   race->launch++;
   race->warps = warps;
-  race->agents_per_cta = 2 * warps;
+  race->agents_per_cta = 2 * warps + BULK_AGENTS;
   race->ctas = ctas;
   memcpy(race->grid, grid, sizeof race->grid);
-  drop_objects(race);
+  sim_race_drop_objects(race);
   drop_sets(race);
 }
 
@@ -175,182 +86,6 @@ void sim_race_cta_free(sim_race_cta *cta) {
 }
 
 sim_race_agent *sim_race_warp(sim_race_cta *cta, uint32_t warp) { return &cta->warps[warp]; }
-
-// --- vector clocks ------------------------------------------------------------------------------
-static inline bool known(const sim_race_agent *agent, uint64_t e) {
-  uint32_t local = epoch_agent(e) - agent->cta->first_agent;
-  if (local < agent->cta->race->agents_per_cta)
-    return agent->clock[local] >= epoch_clock(e);
-  return sim_clocks_get(agent->foreign, epoch_agent(e)) >= epoch_clock(e);
-}
-
-static void tick(sim_race_agent *agent) {
-  uint32_t *own = &agent->clock[agent->index];
-  if (*own < CLOCK_MAX)
-    ++*own;
-}
-
-static void join_dense(uint32_t *into, const uint32_t *from, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++)
-    into[i] = into[i] > from[i] ? into[i] : from[i];
-}
-
-void sim_race_bar_arrive(sim_race_agent *agent, uint32_t barrier) {
-  barrier_clock *b = &agent->cta->barriers[barrier & (MAX_BARRIERS - 1)];
-  join_dense(b->clock, agent->clock, agent->cta->race->agents_per_cta);
-  b->foreign = sim_clocks_join(b->foreign, agent->foreign);
-  tick(agent);
-}
-
-void sim_race_bar_complete(sim_race_cta *cta, uint32_t barrier, uint32_t warps) {
-  barrier_clock *b = &cta->barriers[barrier & (MAX_BARRIERS - 1)];
-  for (uint32_t m = warps; m; m &= m - 1) {
-    sim_race_agent *agent = &cta->warps[__builtin_ctz(m)];
-    join_dense(agent->clock, b->clock, cta->race->agents_per_cta);
-    agent->foreign = sim_clocks_join(agent->foreign, b->foreign);
-  }
-  sim_clocks_drop(b->foreign);
-  memset(b, 0, sizeof *b);
-}
-
-uint32_t sim_race_async_commit(sim_race_agent *agent) {
-  uint32_t token = agent->async_clock;
-  if (agent->async_clock < CLOCK_MAX)
-    agent->async_clock++;
-  return token;
-}
-
-void sim_race_async_wait(sim_race_agent *agent, uint32_t token) {
-  uint32_t *done = &agent->clock[agent->cta->race->warps + agent->index];
-  if (*done < token)
-    *done = token;
-}
-
-// Everything the agent knows, as a sparse map.
-static sim_clocks *snapshot(const sim_race_agent *agent) {
-  const sim_race_cta *cta = agent->cta;
-  return sim_clocks_join(
-      sim_clocks_of_dense(cta->first_agent, agent->clock, cta->race->agents_per_cta),
-      agent->foreign);
-}
-
-static void learn(sim_race_agent *agent, const sim_clocks *from) {
-  const sim_race_cta *cta = agent->cta;
-  if (!from)
-    return;
-  sim_clocks_split(from, cta->first_agent, agent->clock, cta->race->agents_per_cta);
-  agent->foreign = sim_clocks_join(agent->foreign, from);
-}
-
-// --- synchronisation objects --------------------------------------------------------------------
-static uint64_t mix(uint64_t x) {
-  x = (x ^ (x >> 31)) * UINT64_C(0x9E3779B97F4A7C15);
-  return x ^ (x >> 29);
-}
-
-static sync_object *find_object(sim_race *race, uint64_t key, bool create) {
-  if (!key)
-    key = 1;
-  if (create && race->object_count * 2 >= race->object_cap) {
-    sync_object *old = race->objects;
-    uint32_t old_cap = race->object_cap;
-    race->object_cap = old_cap ? old_cap * 2 : 64;
-    race->objects = must(calloc(race->object_cap, sizeof *race->objects));
-    for (uint32_t i = 0; i < old_cap; i++) {
-      if (!old[i].key)
-        continue;
-      uint32_t at = (uint32_t)mix(old[i].key) & (race->object_cap - 1);
-      while (race->objects[at].key)
-        at = (at + 1) & (race->object_cap - 1);
-      race->objects[at] = old[i];
-    }
-    free(old);
-  }
-  if (!race->object_cap)
-    return NULL;
-  uint32_t at = (uint32_t)mix(key) & (race->object_cap - 1);
-  while (race->objects[at].key && race->objects[at].key != key)
-    at = (at + 1) & (race->object_cap - 1);
-  if (race->objects[at].key)
-    return &race->objects[at];
-  if (!create)
-    return NULL;
-  race->objects[at].key = key;
-  race->object_count++;
-  return &race->objects[at];
-}
-
-static void publish(sim_race_agent *agent, sync_object *object, const sim_clocks *clocks,
-                    bool wide) {
-  uint32_t cta = agent->cta->first_agent;
-  if (object->near && object->cta != cta) {
-    sim_clocks_drop(object->near);
-    object->near = NULL;
-  }
-  object->cta = cta;
-  object->near = sim_clocks_join(object->near, clocks);
-  if (wide)
-    object->wide = sim_clocks_join(object->wide, clocks);
-}
-
-void sim_race_release(sim_race_agent *agent, uint64_t key) {
-  sim_clocks *now = snapshot(agent);
-  publish(agent, find_object(agent->cta->race, mix(key) | 1, true), now, true);
-  sim_clocks_drop(now);
-  tick(agent);
-}
-
-void sim_race_acquire(sim_race_agent *agent, uint64_t key) {
-  sync_object *object = find_object(agent->cta->race, mix(key) | 1, false);
-  if (object)
-    learn(agent, object->wide);
-}
-
-void sim_race_fence(sim_race_agent *agent, sim_scope scope) {
-  learn(agent, agent->acquired);
-  sim_clocks_drop(agent->acquired);
-  agent->acquired = NULL;
-  sim_clocks_drop(agent->released);
-  agent->released = snapshot(agent);
-  agent->released_scope = scope;
-  tick(agent);
-}
-
-void sim_race_strong(sim_race_agent *agent, sim_region *region, uint64_t offset, bool reads,
-                     bool writes, sim_access access) {
-  sim_race *race = agent->cta->race;
-  uint64_t key = mix((uint64_t)(uintptr_t)region) ^ (offset >> 2);
-  bool release = writes && (access.sem & SIM_SEM_RELEASE);
-  bool publishes = writes && (release || agent->released);
-  sync_object *object = find_object(race, key, publishes);
-  if (!object)
-    return;
-  if (reads) {
-    bool wide = access.scope != SIM_SCOPE_CTA;
-    const sim_clocks *seen = wide ? object->wide : NULL;
-    const sim_clocks *near = object->cta == agent->cta->first_agent ? object->near : NULL;
-    if (access.sem & SIM_SEM_ACQUIRE) {
-      learn(agent, seen);
-      learn(agent, near);
-    } else {
-      agent->acquired = sim_clocks_join(sim_clocks_join(agent->acquired, seen), near);
-    }
-  }
-  if (writes && !reads) { // a plain store ends the release sequence of what it overwrites
-    sim_clocks_drop(object->wide);
-    sim_clocks_drop(object->near);
-    object->wide = object->near = NULL;
-  }
-  if (release) {
-    sim_clocks *now = snapshot(agent);
-    publish(agent, object, now, access.scope != SIM_SCOPE_CTA);
-    sim_clocks_drop(now);
-    tick(agent);
-  } else if (publishes) {
-    publish(agent, object, agent->released,
-            access.scope != SIM_SCOPE_CTA && agent->released_scope != SIM_SCOPE_CTA);
-  }
-}
 
 // --- shadows ------------------------------------------------------------------------------------
 void sim_race_forget(sim_region *region) {
@@ -552,6 +287,11 @@ static void name_agent(const sim_race *race, uint32_t id, char *out, size_t size
   uint64_t cta = id / race->agents_per_cta;
   uint64_t x = cta % race->grid[0], y = cta / race->grid[0] % race->grid[1];
   uint64_t z = cta / race->grid[0] / race->grid[1];
+  if (local >= 2 * race->warps) {
+    snprintf(out, size, "the async proxy for CTA (%llu,%llu,%llu)", (unsigned long long)x,
+             (unsigned long long)y, (unsigned long long)z);
+    return;
+  }
   snprintf(out, size, "%swarp %u of CTA (%llu,%llu,%llu)",
            local >= race->warps ? "cp.async of " : "", local % race->warps, (unsigned long long)x,
            (unsigned long long)y, (unsigned long long)z);
@@ -565,6 +305,8 @@ static void missing_edge(const sim_race_agent *agent, uint64_t earlier, bool now
     snprintf(out, size,
              "CTAs of one launch are ordered by release and acquire only, and no such "
              "pair lies between");
+  else if (local >= 2 * race->warps)
+    snprintf(out, size, "the asynchronous operation has not been waited for");
   else if (local == race->warps + agent->index)
     snprintf(out, size, "the warp has not executed cp.async.wait_group for that copy");
   else if (local >= race->warps)
@@ -576,17 +318,41 @@ static void missing_edge(const sim_race_agent *agent, uint64_t earlier, bool now
     snprintf(out, size, "no barrier or release/acquire pair lies between");
 }
 
+static bool is_bulk(sim_race_kind kind) {
+  return kind == SIM_RACE_BULK_READ || kind == SIM_RACE_BULK_WRITE;
+}
+
+// The async proxy would not see an ordered write of the generic proxy.
+static bool report_proxy(const sim_race_agent *agent, const sim_region *region, uint64_t offset,
+                         uint64_t earlier, sim_race_kind kind, uint32_t line, sim_fault *fault) {
+  char name[80];
+  name_agent(agent->cta->race, epoch_agent(earlier), name, sizeof name);
+  fault->verdict = SIM_PROXY_RACE;
+  fault->lane = -1;
+  fault->address = region->base + offset;
+  fault->line = line;
+  snprintf(fault->text, sizeof fault->text,
+           "no fence.proxy.async lies between the write of '%s' + 0x%llx at PTX line %u by %s and "
+           "the %s by the async proxy at PTX line %u",
+           region->name, (unsigned long long)offset, epoch_line(earlier), name,
+           kind == SIM_RACE_BULK_READ ? "read" : "write", line);
+  return false;
+}
+
 static bool report(const sim_race_agent *agent, const sim_region *region, uint64_t offset,
                    uint32_t bytes, int lane, uint64_t earlier, bool earlier_writes,
                    sim_race_kind kind, uint32_t line, sim_fault *fault) {
-  static const char *const words[] = {"read",   "write", "strong read", "strong write",
-                                      "atomic", "read",  "write"};
+  static const char *const words[] = {"read", "write", "strong read", "strong write", "atomic",
+                                      "read", "write", "read",        "write"};
   const sim_race *race = agent->cta->race;
   bool now_async = kind == SIM_RACE_ASYNC_READ || kind == SIM_RACE_ASYNC_WRITE;
+  bool now_bulk = is_bulk(kind);
   char then_name[80], now_name[80], edge[160];
   name_agent(race, epoch_agent(earlier), then_name, sizeof then_name);
-  name_agent(race, agent->cta->first_agent + agent->index + (now_async ? race->warps : 0), now_name,
-             sizeof now_name);
+  name_agent(race,
+             agent->cta->first_agent + (now_bulk ? 2 * race->warps : agent->index) +
+                 (now_async ? race->warps : 0),
+             now_name, sizeof now_name);
   missing_edge(agent, earlier, now_async, edge, sizeof edge);
   fault->verdict = SIM_RACE;
   fault->lane = lane;
@@ -610,9 +376,20 @@ static uint64_t conflict(const sim_race_agent *agent, uint64_t word, uint64_t e)
   open_epochs(agent->cta->race, word, &old);
   for (uint32_t i = 0; i < old.count; i++) {
     uint64_t x = old.data[i];
-    if ((x & e & BYTES_MASK) && !(x & e & STRONG_BIT) && !known(agent, x))
+    if ((x & e & BYTES_MASK) && !(x & e & STRONG_BIT) && !known(agent, x) &&
+        !((x ^ e) >> CLOCK_SHIFT == 0 && is_bulk_epoch(agent->cta->race, e)))
       return x;
   }
+  return 0;
+}
+
+// The first write of `word` that an access e of the async proxy would miss, or 0.
+static uint64_t unseen(const sim_race_agent *agent, uint64_t word, uint64_t e) {
+  epochs old;
+  open_epochs(agent->cta->race, word, &old);
+  for (uint32_t i = 0; i < old.count; i++)
+    if ((old.data[i] & e & BYTES_MASK) && hidden_from_async(agent, old.data[i]))
+      return old.data[i];
   return 0;
 }
 
@@ -628,7 +405,8 @@ typedef struct access_run {
 } access_run;
 
 static bool is_read(sim_race_kind kind) {
-  return kind == SIM_RACE_READ || kind == SIM_RACE_STRONG_READ || kind == SIM_RACE_ASYNC_READ;
+  return kind == SIM_RACE_READ || kind == SIM_RACE_STRONG_READ || kind == SIM_RACE_ASYNC_READ ||
+         kind == SIM_RACE_BULK_READ;
 }
 
 // Checks the contents of a cell that differ from the last ones and works out what they become.
@@ -642,6 +420,9 @@ static __attribute__((noinline)) bool enter_cell(access_run *a, const sim_race_c
     if (x)
       return report(a->agent, a->region, offset, a->bytes, lane, x, true, a->kind, a->line,
                     a->fault);
+    x = is_bulk(a->kind) ? unseen(a->agent, cell->write, e) : 0;
+    if (x)
+      return report_proxy(a->agent, a->region, offset, x, a->kind, a->line, a->fault);
     a->write_from = cell->write;
     a->write_to = reads ? cell->write : whole ? e : without_bytes(race, cell->write, e, true);
   }
@@ -760,4 +541,55 @@ bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t o
       return false;
   }
   return true;
+}
+
+static bool run_range(sim_race_agent *issuer, uint64_t token, sim_region *region, uint64_t offset,
+                      uint64_t bytes, sim_race_kind kind, uint32_t line, sim_fault *fault) {
+  bool writes = !is_read(kind);
+  sim_race *race = issuer->cta->race;
+  if (!bytes)
+    return true;
+  need_shadow(race, region);
+  if (race->set_count >= MAX_SETS)
+    collect_sets(race);
+  access_run a = {
+      .agent = issuer, .region = region, .bytes = 4, .line = line, .kind = kind, .fault = fault};
+  uint64_t e = token | (kind == SIM_RACE_ATOMIC ? STRONG_BIT : 0) |
+               (uint64_t)(line < LINE_MAX_VALUE ? line : LINE_MAX_VALUE) << LINE_SHIFT;
+  uint64_t at = offset, end = offset + bytes;
+  bool ok = true;
+  while (ok && at < end) { // whole cells at once, the odd bytes at either end alone
+    uint32_t first = (uint32_t)(at & 3);
+    uint64_t next = (at & ~UINT64_C(3)) + 4;
+    if (first || end - at < 4) {
+      uint32_t n = (uint32_t)((end < next ? end : next) - at);
+      a.epoch = e | (((UINT64_C(1) << n) - 1) << first & BYTES_MASK);
+      next = at + n;
+    } else {
+      a.epoch = e | BYTES_MASK;
+      next = end & ~UINT64_C(3);
+    }
+    a.write_from = a.read_from = 0;
+    a.write_to = writes ? a.epoch : 0;
+    a.read_to = writes ? 0 : a.epoch;
+    ok = run_block(&a, at, (uint32_t)(next - at < 4 ? 4 : next - at));
+    at = next;
+  }
+  if (!ok)
+    fault->lane = -1;
+  return ok;
+}
+
+bool sim_race_bulk_access(sim_race_agent *issuer, uint64_t token, sim_region *region,
+                          uint64_t offset, uint64_t bytes, bool writes, uint32_t line,
+                          sim_fault *fault) {
+  return run_range(issuer, token, region, offset, bytes,
+                   writes ? SIM_RACE_BULK_WRITE : SIM_RACE_BULK_READ, line, fault);
+}
+
+bool sim_race_async_store(sim_race_agent *issuer, uint64_t token, sim_region *region,
+                          uint64_t offset, uint64_t bytes, bool atomic, uint32_t line,
+                          sim_fault *fault) {
+  return run_range(issuer, token, region, offset, bytes, atomic ? SIM_RACE_ATOMIC : SIM_RACE_WRITE,
+                   line, fault);
 }

@@ -50,6 +50,40 @@ void sim_race_fence(sim_race_agent *agent, sim_scope scope);
 void sim_race_release(sim_race_agent *agent, uint64_t key);
 void sim_race_acquire(sim_race_agent *agent, uint64_t key);
 
+// An mbarrier or a cluster barrier: clocks released in the phase that is open, and in those done.
+// Waiting observes phases that are done only. Start with zeros.
+typedef struct sim_race_sync {
+  struct sim_clocks *open, *done;
+} sim_race_sync;
+void sim_race_sync_release(sim_race_agent *agent, sim_race_sync *sync);
+void sim_race_sync_async(sim_race_sync *sync, uint64_t token); // an asynchronous operation's end
+void sim_race_sync_complete(sim_race_sync *sync);              // the phase is over
+void sim_race_sync_acquire(sim_race_agent *agent, const sim_race_sync *sync);
+void sim_race_sync_free(sim_race_sync *sync);
+// fence.mbarrier_init: inits so far travel even through relaxed cluster barriers, by
+// publish_inits. sim_race_now is the epoch of an init.
+void sim_race_fence_inits(sim_race_agent *agent);
+void sim_race_sync_publish_inits(const sim_race_agent *agent, sim_race_sync *sync);
+uint64_t sim_race_now(const sim_race_agent *agent);
+bool sim_race_knows_init(const sim_race_agent *agent, uint64_t init);
+
+// Operations of the async proxy. A token stands for one set of accesses that end together: take one
+// for the reads and one for the writes where the two are waited for separately. Accesses are
+// checked when the operation is issued, with what the issuer knows then; whoever touches the bytes
+// later must have waited for the token (directly, or through a sim_race_sync it was published to).
+uint64_t sim_race_bulk_begin(sim_race_agent *issuer);
+bool sim_race_bulk_access(sim_race_agent *issuer, uint64_t token, sim_region *region,
+                          uint64_t offset, uint64_t bytes, bool writes, uint32_t line,
+                          sim_fault *fault);
+// The same for st.async and red.async (atomic), which write through the generic proxy.
+bool sim_race_async_store(sim_race_agent *issuer, uint64_t token, sim_region *region,
+                          uint64_t offset, uint64_t bytes, bool atomic, uint32_t line,
+                          sim_fault *fault);
+void sim_race_bulk_wait(sim_race_agent *agent, uint64_t token);
+uint64_t sim_race_cp_async_token(sim_race_agent *agent); // the warp's cp.async copies until now
+// fence.proxy.async: everything known to the agent may now be seen by the async proxy.
+void sim_race_fence_proxy(sim_race_agent *agent);
+
 // --- accesses (called by mem.c) -----------------------------------------------------------------
 // The shadow of 4 bytes. An
 // epoch packs (low to high) the bytes touched, whether the access was strong, PTX line, clock and
@@ -66,7 +100,9 @@ typedef enum sim_race_kind {
   SIM_RACE_STRONG_WRITE,
   SIM_RACE_ATOMIC,     // strong read and write
   SIM_RACE_ASYNC_READ, // by the warp's asynchronous agent, checked with what the warp knows now
-  SIM_RACE_ASYNC_WRITE
+  SIM_RACE_ASYNC_WRITE,
+  SIM_RACE_BULK_READ, // by the async proxy (sim_race_bulk_access)
+  SIM_RACE_BULK_WRITE
 } sim_race_kind;
 
 // One warp access: `bytes` at offset[lane] of the region for each lane of the mask (aligned to its

@@ -81,3 +81,17 @@ void sim_clocks_split(const sim_clocks *clocks, uint32_t first, uint32_t *clock,
       clock[local] = clocks->at[i].clock;
   }
 }
+
+sim_clocks *sim_clocks_slice(const sim_clocks *clocks, uint32_t first, uint32_t end,
+                             uint32_t bits) {
+  sim_clocks *out = NULL;
+  for (uint32_t i = 0; clocks && i < clocks->count; i++) {
+    if (clocks->at[i].agent < first || clocks->at[i].agent >= end)
+      continue;
+    if (!out)
+      out = make(clocks->count - i);
+    out->at[out->count].agent = clocks->at[i].agent | bits;
+    out->at[out->count++].clock = clocks->at[i].clock;
+  }
+  return out;
+}

@@ -14,4 +14,6 @@ sim_clocks *sim_clocks_join(sim_clocks *into, const sim_clocks *from);
 sim_clocks *sim_clocks_of_dense(uint32_t first, const uint32_t *clock, uint32_t n);
 // Raises clock[i] to the map's value for agent first + i.
 void sim_clocks_split(const sim_clocks *clocks, uint32_t first, uint32_t *clock, uint32_t n);
+// The entries with agents in [first, end), each agent with `bits` set.
+sim_clocks *sim_clocks_slice(const sim_clocks *clocks, uint32_t first, uint32_t end, uint32_t bits);
 #endif

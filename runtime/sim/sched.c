@@ -5,7 +5,7 @@
 // branching backward is passed over now and then, so that lanes may wait for lanes of their own
 // warp.
 #include "lang/base/assert.h"
-#include "runtime/sim/exec.h"
+#include "runtime/sim/async.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -85,6 +85,7 @@ static void exit_lanes(sim_warp *w, sim_path *path, uint32_t exec) {
   w->cta->live_warps--;
   w->cta->effects++;
   sim_barrier_recheck(w->cta);
+  sim_cluster_recheck(w->cta->cluster);
 }
 
 static void branch(sim_warp *w, sim_path *path, const sim_op *op, uint32_t exec) {
@@ -182,6 +183,23 @@ static void count(sim_warp *w, const sim_op *op, uint32_t pc, uint32_t exec) {
     trace(w, op, pc, exec);
 }
 
+// An op that may find nothing to do yet. true: done, the path goes on.
+static bool run_wait(sim_warp *w, sim_path *path, const sim_op *op, uint32_t exec) {
+  if (op->flags & SIM_OPF_ALIGNED && exec != w->live) {
+    path->state = SIM_PATH_ALIGN;
+    return false;
+  }
+  w->stay = false;
+  w->timed_out = path->timed_out;
+  path->timed_out = false;
+  op->fn(w, op, exec);
+  if (!w->stay)
+    return true;
+  path->state = SIM_PATH_EVENT;
+  path->wait_at = w->wait_at;
+  return false;
+}
+
 static void step(sim_warp *w, sim_path *path) {
   const sim_op *op = &w->cta->program->ops[path->pc];
   uint32_t exec = path->mask, pc = path->pc;
@@ -235,6 +253,11 @@ static void step(sim_warp *w, sim_path *path) {
         path->state = SIM_PATH_ALIGN;
       else if (sim_wgmma_reach(w, path, op))
         count(w, op, pc, exec);
+    } else if (op->flow == SIM_FLOW_WAIT) {
+      if (run_wait(w, path, op, exec)) {
+        count(w, op, pc, exec);
+        path->pc++;
+      }
     } else if (run_sync(w, path, op)) {
       count(w, op, pc, exec);
       path->pc++;
@@ -257,6 +280,8 @@ static void judge_blocked(sim_warp *w) {
   const sim_path *stuck = NULL;
   for (int p = 0; p < w->npaths; p++) {
     const sim_path *path = &w->paths[p];
+    if (path->state == SIM_PATH_EVENT)
+      return; // who sleeps at an mbarrier may still come
     if (path->state == SIM_PATH_BARRIER || path->state == SIM_PATH_WARPGROUP)
       continue;
     if (!stuck || path->state == SIM_PATH_ALIGN)
@@ -290,6 +315,8 @@ static uint64_t run_warp(sim_warp *w, uint64_t quantum) {
     launch->clock++;
     if (random_events && w->cta->events && sim_random(launch) % 16 == 0)
       sim_events_fire_random(w->cta);
+    if (random_events && w->cta->cluster->bulk && sim_random(launch) % 16 == 0)
+      sim_bulk_fire_random(w->cta->cluster);
   }
   return done;
 }
@@ -345,9 +372,16 @@ static void report_deadlock(sim_cta *cta) {
   sim_warp *w = &cta->warps[0];
   for (uint32_t i = 0; i < cta->nwarps && !w->live; i++)
     w = &cta->warps[i];
-  sim_describe_wait(cta, &who);
-  sim_fail(w, &cta->program->ops[w->paths[0].pc], 0, SIM_DEADLOCK, "no warp of the CTA can run%s",
-           who.data);
+  for (uint32_t c = 0; c < cta->cluster->n; c++) {
+    const sim_cta *each = cta->cluster->ctas[c];
+    if (cta->cluster->n > 1)
+      tl_buf_printf(&who, "\n  CTA (%u,%u,%u)%s:", each->id[0], each->id[1], each->id[2],
+                    each->exited ? " has exited" : "");
+    if (!each->exited)
+      sim_describe_wait(each, &who);
+  }
+  sim_fail(w, &cta->program->ops[w->paths[0].pc], 0, SIM_DEADLOCK, "no warp of the %s can run%s",
+           cta->cluster->n > 1 ? "cluster" : "CTA", who.data);
   tl_buf_free(&who);
 }
 
@@ -359,8 +393,12 @@ static void run_slice(sim_cta *cta, uint64_t slice) {
     uint64_t quantum;
     sim_warp *w = pick_warp(cta, &quantum);
     if (!w) {
-      report_deadlock(cta);
-      return;
+      sim_stuck stuck = sim_cluster_stuck(cta);
+      if (stuck == SIM_STUCK_DEAD)
+        report_deadlock(cta);
+      if (stuck != SIM_STUCK_RETRY || !next_ready(cta, 0, -1))
+        return;
+      continue;
     }
     uint64_t done = run_warp(w, quantum);
     cta->steps += done;
@@ -391,6 +429,8 @@ static void init_warp(sim_cta *cta, sim_warp *w, uint32_t index) {
   w->view = (sim_mem_view){
       .global = launch->machine->mem,
       .shared = launch->shared_total ? &cta->shared : NULL,
+      .peers = cta->cluster->shared,
+      .npeers = launch->desc->cluster[0] * launch->desc->cluster[1] * launch->desc->cluster[2],
       .local = cta->program->local_bytes ? &w->local : NULL,
       .local_stride = cta->program->local_bytes,
       .param = &launch->param,
@@ -430,20 +470,22 @@ static void free_cta(sim_cta *cta) {
     sim_region_free(&cta->warps[i].local);
   if (cta->launch->shared_total)
     sim_region_free(&cta->shared);
+  sim_mbars_free(cta);
   free(cta->warps);
   free(cta->reg_block);
   free(cta->pred_block);
   free(cta);
 }
 
-static void start_cta(sim_cta *cta, uint64_t linear) {
+static void start_cta(sim_cta *cta, sim_cluster *cluster, const uint32_t id[3]) {
   sim_launch_state *launch = cta->launch;
   const uint32_t *grid = launch->desc->grid;
   const sim_options *options = &launch->machine->options;
+  uint64_t linear = id[0] + (uint64_t)grid[0] * (id[1] + (uint64_t)grid[1] * id[2]);
   cta->linear = linear;
-  cta->id[0] = (uint32_t)(linear % grid[0]);
-  cta->id[1] = (uint32_t)(linear / grid[0] % grid[1]);
-  cta->id[2] = (uint32_t)(linear / grid[0] / grid[1]);
+  memcpy(cta->id, id, sizeof cta->id);
+  sim_cluster_add(cluster, cta);
+  sim_mbars_free(cta);
   cta->live_warps = cta->nwarps;
   cta->steps = cta->effects = 0;
   cta->turn = cta->starved = 0;
@@ -459,6 +501,8 @@ static void start_cta(sim_cta *cta, uint64_t linear) {
 }
 
 static void end_cta(sim_cta *cta) {
+  if (!cta->exited)
+    sim_cluster_exit(cta->cluster, cta);
   sim_counters *counters = &cta->launch->machine->counters;
   if (cta->launch->verdict == SIM_OK && sim_events_pending(cta, NULL)) {
     const sim_event *event = cta->events;
@@ -481,24 +525,51 @@ typedef struct grid_run {
   sim_launch_state *launch;
   sim_cta *resident[MAX_RESIDENT], *idle;
   uint32_t nresident;
-  uint64_t started, total;
+  uint64_t started, total; // clusters
+  uint32_t cluster_ctas;
 } grid_run;
 
+// The next cluster: all its CTAs at once. Returns its first CTA.
 static sim_cta *bring_in(grid_run *run) {
-  sim_cta *cta = run->idle;
-  if (cta)
-    run->idle = cta->next;
-  else
-    cta = new_cta(run->launch);
-  start_cta(cta, run->started++);
-  run->resident[run->nresident++] = cta;
-  return cta;
+  const uint32_t *grid = run->launch->desc->grid, *dims = run->launch->desc->cluster;
+  uint32_t across[2] = {grid[0] / dims[0], grid[1] / dims[1]};
+  uint64_t index = run->started++;
+  uint32_t base[3] = {(uint32_t)(index % across[0]) * dims[0],
+                      (uint32_t)(index / across[0] % across[1]) * dims[1],
+                      (uint32_t)(index / across[0] / across[1]) * dims[2]};
+  sim_cluster *cluster = sim_cluster_new(run->launch, run->cluster_ctas);
+  for (uint32_t rank = 0; rank < run->cluster_ctas; rank++) {
+    sim_cta *cta = run->idle;
+    if (cta)
+      run->idle = cta->next;
+    else
+      cta = new_cta(run->launch);
+    uint32_t id[3] = {base[0] + rank % dims[0], base[1] + rank / dims[0] % dims[1],
+                      base[2] + rank / dims[0] / dims[1]};
+    start_cta(cta, cluster, id);
+    run->resident[run->nresident++] = cta;
+  }
+  return cluster->ctas[0];
+}
+
+// The CTA has ended; when its cluster has, the CTAs may be used again.
+static void take_out(grid_run *run, uint32_t at) {
+  sim_cluster *cluster = run->resident[at]->cluster;
+  run->resident[at] = run->resident[--run->nresident];
+  if (cluster->live)
+    return;
+  for (uint32_t c = 0; c < cluster->n; c++) {
+    cluster->ctas[c]->next = run->idle;
+    run->idle = cluster->ctas[c];
+    cluster->ctas[c]->cluster = NULL;
+  }
+  sim_cluster_free(cluster);
 }
 
 // The CTA that runs next; *current is the index of the last one.
 static sim_cta *pick_cta(grid_run *run, uint32_t *current, bool stay) {
   bool random = run->launch->machine->options.schedule == SIM_RANDOM;
-  bool can_start = run->started < run->total && run->nresident < MAX_RESIDENT;
+  bool can_start = run->started < run->total && run->nresident + run->cluster_ctas <= MAX_RESIDENT;
   if (stay && !random && *current < run->nresident)
     return run->resident[*current];
   bool start = can_start && (!run->nresident || !random || sim_random(run->launch) % 4 == 0);
@@ -513,10 +584,11 @@ static sim_cta *pick_cta(grid_run *run, uint32_t *current, bool stay) {
 
 void sim_run_grid(sim_launch_state *launch) {
   grid_run run = {.launch = launch};
-  const uint32_t *grid = launch->desc->grid;
+  const uint32_t *grid = launch->desc->grid, *dims = launch->desc->cluster;
   uint32_t current = 0;
   bool stay = false;
-  run.total = (uint64_t)grid[0] * grid[1] * grid[2];
+  run.cluster_ctas = dims[0] * dims[1] * dims[2];
+  run.total = (uint64_t)grid[0] * grid[1] * grid[2] / run.cluster_ctas;
   while (launch->verdict == SIM_OK && (run.started < run.total || run.nresident)) {
     sim_cta *cta = pick_cta(&run, &current, stay);
     uint64_t slice = CTA_SLICE, effects = cta->effects;
@@ -527,14 +599,12 @@ void sim_run_grid(sim_launch_state *launch) {
     if (cta->live_warps)
       continue;
     end_cta(cta);
-    run.resident[current] = run.resident[--run.nresident];
-    cta->next = run.idle;
-    run.idle = cta;
+    take_out(&run, current);
     stay = false;
   }
-  for (uint32_t i = 0; i < run.nresident; i++) {
-    end_cta(run.resident[i]);
-    free_cta(run.resident[i]);
+  while (run.nresident) {
+    end_cta(run.resident[run.nresident - 1]);
+    take_out(&run, run.nresident - 1);
   }
   while (run.idle) {
     sim_cta *next = run.idle->next;

@@ -36,7 +36,8 @@ typedef enum sim_flow {
   SIM_FLOW_EXIT,    // lanes where the guard holds are done
   SIM_FLOW_SYNC,    // needs all live lanes of the membermask (slot op->member) here
   SIM_FLOW_ALIGNED, // needs all live lanes of the warp here; then fn
-  SIM_FLOW_BARRIER  // CTA barrier: sync.c
+  SIM_FLOW_BARRIER, // CTA barrier: sync.c
+  SIM_FLOW_WAIT     // fn may set warp->stay: the path then waits at the op and runs it again
 } sim_flow;
 
 struct sim_op {
@@ -117,9 +118,18 @@ typedef struct sim_path {
   uint8_t state;     // sim_path_state
   uint8_t barrier;   // BARRIER
   uint32_t backward; // backward branches since another path was last preferred
+  uint32_t wait_at;  // EVENT: offset of the mbarrier, or SIM_WAIT_CLUSTER
+  bool timed_out;    // EVENT: nothing else can happen, the wait has to give up once
 } sim_path;
+#define SIM_WAIT_CLUSTER UINT32_MAX
 
-enum { SIM_ASYNC_GROUPS = 64 };
+enum { SIM_ASYNC_GROUPS = 64, SIM_WARP_GROUPS = 256 };
+
+typedef struct sim_group_tokens { // a bulk operation of a lane, for the race detector
+  uint8_t lane;
+  uint32_t group;
+  uint64_t read, write;
+} sim_group_tokens;
 
 struct sim_warp {
   sim_cta *cta;
@@ -138,6 +148,13 @@ struct sim_warp {
   uint32_t async_token[SIM_ASYNC_GROUPS]; // the race detector's token of recent groups
   const sim_op *op;                       // being executed
   uint8_t blocked;                        // no path can run
+  bool stay, timed_out;                   // SIM_FLOW_WAIT: asks to wait; must not
+  uint32_t wait_at;                       // with stay
+  uint32_t bulk_open[32];                 // per lane: bulk groups committed so far
+  sim_group_tokens groups[SIM_WARP_GROUPS]; // not yet waited for; oldest first
+  uint32_t ngroups;
+  uint32_t cluster_arrived, cluster_done; // lanes at the cluster barrier; released, not yet waited
+  uint32_t regs_per_thread;               // setmaxnreg; 0: unknown
 };
 
 typedef struct sim_barrier {
@@ -185,6 +202,12 @@ struct sim_cta {
   uint64_t effects; // stores, barriers, mma: no progress in them means spinning
   uint32_t starved; // instructions since the starved warp ran
   sim_cta *next;    // resident or free list
+  struct sim_cluster *cluster;
+  uint32_t rank; // in the cluster
+  bool exited;
+  struct sim_mbar *mbars; // live mbarriers (mbar.h), found through mbar_index
+  uint32_t nmbars, mbar_cap;
+  uint16_t *mbar_index; // per 8 bytes of shared memory: index + 1
   uint32_t *reg_block, *pred_block;
 };
 

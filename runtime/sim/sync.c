@@ -4,7 +4,7 @@
 // may sit at different barrier instructions naming the same barrier. The warp then arrives once and
 // counts 32 threads. The barrier opens when the expected count is there; sync and red wait for
 // that.
-#include "runtime/sim/exec.h"
+#include "runtime/sim/async.h"
 #include <inttypes.h>
 
 static bool uniform(sim_warp *w, const sim_op *op, uint32_t mask, int32_t slot, const char *what,
@@ -187,6 +187,14 @@ static void describe_path(const sim_warp *w, const sim_path *path, tl_buf *out) 
     break;
   case SIM_PATH_WARPGROUP:
     tl_buf_puts(out, "waits for the other warps of its warpgroup");
+    break;
+  case SIM_PATH_EVENT:
+    if (path->wait_at == SIM_WAIT_CLUSTER) {
+      tl_buf_puts(out, "waits at the cluster barrier");
+    } else {
+      tl_buf_puts(out, "waits at the ");
+      sim_describe_mbar(w->cta, path->wait_at, out);
+    }
     break;
   default:
     tl_buf_puts(out, "can run");
