@@ -132,7 +132,10 @@ void ll_emit_assert(ll_ctx *c, const ir_op *op) {
   ll_v good = regs[0];
   for (int r = 1; r < ll_nregs(c, op->args[0]); r++)
     good = ll_and(c, good, regs[r]);
-  LLVMBasicBlockRef after = ll_begin_if(c, LLVMBuildNot(c->b, good, ""));
+  ll_v failed = LLVMBuildNot(c->b, good, "");
+  if (!ty_is_tile(ir_type(c->func, op->args[0]))) // one voice is enough
+    failed = ll_and(c, first_thread(c), failed);
+  LLVMBasicBlockRef after = ll_begin_if(c, failed);
   call_assertfail(c, op);
   ll_end_if(c, after);
 }
