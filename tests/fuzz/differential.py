@@ -30,7 +30,12 @@ def inputs(rng, m, n, trips):
     small = lambda *shape: rng.integers(-8, 9, size=shape)
     return {
         "X": small(m, n).astype(np.float32),
-        "H": bf16_bits(small(m, n)),
+        "E": bf16_bits(small(m, n)),
+        "C": small(3, m, n).astype(np.float32),
+        "B": rng.integers(-128, 128, size=(m, n)).astype(np.int8),
+        "H": small(40).astype(np.int32),
+        "G": small(n).astype(np.int32),
+        "F": small(m, n).astype(np.int32),
         "Z": small(m, n).astype(np.int32),
         "V": small(n).astype(np.float32),
         "IDX": rng.integers(-2, m + 2, size=m).astype(np.int32),  # some rows lie outside
