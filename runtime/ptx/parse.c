@@ -653,7 +653,10 @@ ptx_module *ptx_parse(tl_arena *arena, const char *path, const char *text, size_
   p->module->path = tl_strdup(arena, path);
   p->module->address_size = 64;
   ptx_lex_start(&p->lexer, text, len);
-  advance(p);
+  if (memchr(text, 0, len)) // directives are kept as strings
+    fail_at(p, &(ptx_token){.line = 1, .col = 1}, "the text holds a zero byte");
+  else
+    advance(p);
   while (p->token.kind != TOK_EOF)
     parse_top(p);
   if (!p->module->version_major)

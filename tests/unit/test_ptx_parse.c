@@ -181,6 +181,11 @@ static void test_mistakes(void **unused) {
     if (!strstr(error, rows[i].message))
       fail_msg("got %s, expected %s", error, rows[i].message);
   }
+  // Found by fuzzing: a mistake early in the text, then a directive kept as text; a zero byte.
+  assert_null(parse(".file}e\n.func s { .pragma \"x\"; .cc"));
+  static const char with_zero[] = ".version 9.0\n.target\0sm_90a\n";
+  assert_null(ptx_parse(&arena, "t.ptx", with_zero, sizeof with_zero - 1, &error));
+  assert_non_null(strstr(error, "zero byte"));
 }
 
 // --- forms
