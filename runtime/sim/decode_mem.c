@@ -324,8 +324,8 @@ void dec_mma(sim_decoder *d) {
   if (scaled && d->verdict == SIM_OK) {
     const ptx_operand *sel_a = dec_opd(d, 5), *sel_b = dec_opd(d, 7);
     info->scaled = true;
-    info->scale_a = dec_src(d, dec_opd(d, 4), PTX_B32);
-    info->scale_b = dec_src(d, dec_opd(d, 6), PTX_B32);
+    info->scale_a = dec_src(d, element(d, dec_opd(d, 4), 1, 0), PTX_B32); // also written {%r}
+    info->scale_b = dec_src(d, element(d, dec_opd(d, 6), 1, 0), PTX_B32);
     info->byte_a = dec_src(d, element(d, sel_a, 2, 0), PTX_U16);
     info->thread_a = dec_src(d, element(d, sel_a, 2, 1), PTX_U16);
     info->byte_b = dec_src(d, element(d, sel_b, 2, 0), PTX_U16);
