@@ -6,8 +6,9 @@
 // the product happens to have landed. A wgmma whose registers were touched since the warp's last
 // wgmma.fence is one too.
 //
-// For the race detector the reads of an instruction belong to the asynchronous agents of all four
-// warps, each checked with what its warp knows; any warp's wait covers the reads of all four.
+// For the race detector the reads of a group are one operation of the async proxy. Rows of A are
+// checked with what their warp knows, those of B a quarter by each warp; any warp's wait covers the
+// reads of all four.
 #include "runtime/sim/exec.h"
 #include "runtime/sim/mma_tile.h"
 #include "lang/base/assert.h"
@@ -18,7 +19,7 @@ enum { GROUPS = 64 };
 typedef struct wgmma_warp {
   uint32_t committed, done; // groups
   uint32_t fences;
-  uint32_t token[GROUPS]; // race detector: the newest read of group g, at g % GROUPS
+  uint64_t token[GROUPS]; // race detector: the reads of group g, at g % GROUPS; 0: none
   // per register plane
   uint32_t *acc_until;   // accumulator in flight until so many groups are done
   uint32_t *input_until; // the same for A
@@ -156,16 +157,18 @@ static bool check_init(sim_warp *w, const sim_op *op, const operand *opd, bool m
   return true;
 }
 
-// Units [first, first + count) as reads of the warp's asynchronous agent.
-static bool track(sim_warp *w, const sim_op *op, const operand *opd, int first, int count) {
-  uint64_t offset[SIM_LANES] = {0};
-  w->view.line = op->line;
-  for (int i = first; i < first + count; i += 32) {
-    int lanes = first + count - i < 32 ? first + count - i : 32;
-    for (int k = 0; k < lanes; k++)
-      offset[k] = opd->address[i + k] - SIM_SHARED_FIRST;
-    if (!sim_race_access(w->view.agent, w->view.shared, offset, (uint32_t)((1ull << lanes) - 1), 16,
-                         SIM_RACE_ASYNC_READ, op->line, w->view.fault)) {
+// Units [first, first + count) as reads of the async proxy. Neighbours go together; a swizzle only
+// exchanges units of a row, so that pairs usually are neighbours.
+static bool track(sim_warp *w, const sim_op *op, uint64_t token, const operand *opd, int first,
+                  int count) {
+  for (int i = first; i < first + count;) {
+    uint64_t lo = opd->address[i], hi = lo + 16;
+    for (i++; i < first + count && (opd->address[i] == hi || opd->address[i] + 16 == lo); i++) {
+      lo = opd->address[i] < lo ? opd->address[i] : lo;
+      hi = opd->address[i] >= hi ? opd->address[i] + 16 : hi;
+    }
+    if (!sim_race_bulk_access(w->view.agent, token, w->view.shared, lo - SIM_SHARED_FIRST, hi - lo,
+                              false, op->line, w->view.fault)) {
       sim_fail_memory(w, op);
       return false;
     }
@@ -249,16 +252,18 @@ static bool uniform_scale(sim_warp *first, const sim_op *op, const sim_wgmma_inf
 
 static bool check_races(sim_warp *first, const sim_op *op, const sim_wgmma_form *f,
                         const operand *a, const operand *b) {
+  uint64_t token = state_of(first)->token[state_of(first)->committed % GROUPS];
+  if (!first->view.agent)
+    return true;
+  if (!token)
+    token = sim_race_bulk_begin(first->view.agent);
   for (int i = 0; i < 4; i++) {
-    sim_warp *w = first + i;
-    wgmma_warp *s = state_of(w);
-    if (!w->view.agent)
-      continue;
-    if (!f->a_in_regs && !track(w, op, a, 32 * i, 32))
+    wgmma_warp *s = state_of(first + i);
+    int from = b->units * i / 4, to = b->units * (i + 1) / 4;
+    s->token[s->committed % GROUPS] = token;
+    if (!track(first + i, op, token, b, from, to - from) ||
+        (!f->a_in_regs && !track(first + i, op, token, a, 32 * i, 32)))
       return false;
-    if (!track(w, op, b, 0, b->units))
-      return false;
-    s->token[s->committed % GROUPS] = sim_race_async_commit(w->view.agent);
   }
   return true;
 }
@@ -350,8 +355,8 @@ void sim_exec_wgmma_commit(sim_warp *w, const sim_op *op, uint32_t mask) {
   if (!w->cta->wgmma)
     return;
   wgmma_warp *s = state_of(w);
-  s->token[(s->committed + 1) % GROUPS] = s->token[s->committed % GROUPS];
   s->committed++;
+  s->token[s->committed % GROUPS] = 0;
 }
 
 // imm: groups that may stay pending.
@@ -369,9 +374,8 @@ void sim_exec_wgmma_wait(sim_warp *w, const sim_op *op, uint32_t mask) {
         event->group[w->index & 3] < due)
       sim_event_fire(event, 1);
   sim_events_sweep(w->cta);
-  if (due > s->done)
-    s->done = due;
-  if (w->view.agent)
-    sim_race_async_wait(w->view.agent, s->token[(due - 1) % GROUPS]);
+  for (; s->done < due; s->done++)
+    if (w->view.agent && s->committed - s->done <= GROUPS && s->token[s->done % GROUPS])
+      sim_race_bulk_wait(w->view.agent, s->token[s->done % GROUPS]);
   w->cta->effects++;
 }

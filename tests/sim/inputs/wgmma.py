@@ -92,7 +92,7 @@ def kernel(case, words, regs, desc_a, desc_b):
            "mul.wide.u32 %rd0, %i, 4;", "add.s64 %rd1, %in, %rd0;", "ld.global.b32 %v, [%rd1];",
            "mov.u32 %s, buf;", "mad.lo.u32 %s, %i, 4, %s;", "st.shared.b32 [%s], %v;",
            "add.u32 %i, %i, 128;", "bra LOOP;", "DONE:",
-           "bar.sync 0;",
+           "fence.proxy.async.shared::cta;", "bar.sync 0;",
            "ld.param.u64 %in, [a];", "mul.wide.u32 %rd0, %t, 16;", "add.s64 %in, %in, %rd0;",
            "ld.global.v4.b32 {%a0, %a1, %a2, %a3}, [%in];"]
     out += ["mov.b32 %%d%d, 0;" % i for i in range(regs)]
