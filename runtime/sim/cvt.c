@@ -222,8 +222,7 @@ static void general(sim_warp *w, const sim_op *op, uint32_t mask) {
   })
 }
 
-// --- loops for the common ones
-// ----------------------------------------------------------------------
+// --- loops for the common ones ------------------------------------------------------------------
 #define LOOP(name, body)                                                                           \
   static void name(sim_warp *w, const sim_op *op, uint32_t mask) {                                 \
     uint32_t *D = sim_dst(w, op->d);                                                               \

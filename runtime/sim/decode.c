@@ -27,8 +27,7 @@ void dec_fail(sim_decoder *d, sim_verdict verdict, const char *fmt, ...) {
 
 void *dec_extra(sim_decoder *d, size_t bytes) { return tl_alloc(d->arena, bytes); }
 
-// --- constants: one plane pair per distinct value
-// -----------------------------------------------------
+// --- constants: one plane pair per distinct value -----------------------------------------------
 static uint32_t const_hash(uint64_t value, int planes, uint32_t cap) {
   uint64_t h = (value ^ (uint64_t)planes << 60) * UINT64_C(0x9E3779B97F4A7C15);
   return (uint32_t)(h >> 40) & (cap - 1);
@@ -63,8 +62,7 @@ int32_t dec_const_slot(sim_decoder *d, uint64_t value, int planes) {
   return entry.slot;
 }
 
-// --- names
-// --------------------------------------------------------------------------------------------
+// --- names --------------------------------------------------------------------------------------
 static uint32_t name_hash(const char *text, size_t len) {
   uint32_t h = 2166136261u;
   for (size_t i = 0; i < len; i++)
@@ -215,8 +213,7 @@ uint32_t dec_new_label(sim_decoder *d) {
 }
 void dec_place_label(sim_decoder *d, uint32_t label) { d->labels.data[label] = d->ops.len; }
 
-// --- operands
-// -----------------------------------------------------------------------------------------
+// --- operands -----------------------------------------------------------------------------------
 const ptx_operand *dec_opd(const sim_decoder *d, uint32_t index) {
   return index < d->instr->noperands ? &d->instr->operands[index] : NULL;
 }
@@ -421,8 +418,7 @@ tl_round dec_round(const sim_decoder *d) {
   return TL_RN;
 }
 
-// --- emission
-// -----------------------------------------------------------------------------------------
+// --- emission -----------------------------------------------------------------------------------
 static uint32_t loc_of(const sim_decoder *dc) {
   sim_decoder *d = (sim_decoder *)dc; // the table of lines grows while ops are made
   if (!d->instr || !d->instr->loc_line)
@@ -545,8 +541,7 @@ static void layout_shared(sim_decoder *d) {
       d->shared.data[i].address = d->dynamic_start;
 }
 
-// --- entry points
-// ---------------------------------------------------------------------------------------
+// --- entry points -------------------------------------------------------------------------------
 static void declare_params(sim_decoder *d, sim_program *program) {
   const ptx_func *entry = d->entry;
   uint32_t *offsets = TL_NEW_N(d->arena, uint32_t, entry->params.len + 1),

@@ -163,8 +163,7 @@ void dec_madc(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
-// --- predicates, comparison, selection
-// ----------------------------------------------------------------
+// --- predicates, comparison, selection ----------------------------------------------------------
 void dec_pred_op(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_pred);
   bool negated;
@@ -293,8 +292,7 @@ void dec_testp(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
-// --- floating point
-// -------------------------------------------------------------------------------------
+// --- floating point -----------------------------------------------------------------------------
 static sim_flt_op flt_op(sim_decoder *d) {
   static const struct {
     const char *base;
@@ -369,8 +367,7 @@ void dec_flt_mixed(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
-// --- moves
-// ------------------------------------------------------------------------------------------------
+// --- moves --------------------------------------------------------------------------------------
 static sim_slot_list *new_list(sim_decoder *d, uint32_t count) {
   sim_slot_list *list = dec_extra(d, sizeof *list + count * sizeof(int32_t));
   list->count = count;
@@ -458,8 +455,7 @@ void dec_mov(sim_decoder *d) {
   }
 }
 
-// --- conversions
-// --------------------------------------------------------------------------------------------
+// --- conversions --------------------------------------------------------------------------------
 static sim_cvt *new_cvt(sim_decoder *d) {
   sim_cvt *cvt = dec_extra(d, sizeof *cvt);
   cvt->dest = dec_type(d, 1);

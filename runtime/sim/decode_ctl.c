@@ -94,8 +94,7 @@ void dec_ret(sim_decoder *d) {
     dec_exit(d);
 }
 
-// --- calls
-// ------------------------------------------------------------------------------------------------
+// --- calls --------------------------------------------------------------------------------------
 static const ptx_func *find_func(const sim_decoder *d, const char *name) {
   const ptx_func *found = NULL;
   for (uint32_t i = 0; i < d->module->ptx->funcs.len; i++) {
@@ -326,8 +325,7 @@ void dec_call(sim_decoder *d) {
     dec_place_label(d, skip);
 }
 
-// --- barriers and fences
-// ------------------------------------------------------------------------------------
+// --- barriers and fences ------------------------------------------------------------------------
 void dec_bar(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_nop);
   sim_bar_info *info = dec_extra(d, sizeof *info);
@@ -367,8 +365,7 @@ void dec_fence(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
-// --- warp operations
-// ------------------------------------------------------------------------------------------
+// --- warp operations ----------------------------------------------------------------------------
 static sim_op sync_op(sim_decoder *d, sim_fn fn, const ptx_operand *member) {
   sim_op op = dec_op(d, fn);
   op.flow = SIM_FLOW_SYNC;

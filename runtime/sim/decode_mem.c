@@ -105,8 +105,7 @@ void dec_st(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
-// --- atomics
-// --------------------------------------------------------------------------------------------
+// --- atomics ------------------------------------------------------------------------------------
 static sim_atom_op atom_op(const sim_decoder *d) {
   static const char *const words[] = {"add", "min", "max", "and",  "or",
                                       "xor", "inc", "dec", "exch", "cas"};
@@ -147,8 +146,7 @@ static void emit_atom(sim_decoder *d, bool returns) {
 void dec_atom(sim_decoder *d) { emit_atom(d, true); }
 void dec_red(sim_decoder *d) { emit_atom(d, false); }
 
-// --- address conversion
-// -----------------------------------------------------------------------------------
+// --- address conversion -------------------------------------------------------------------------
 void dec_cvta(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_cvta);
   op.sub = (uint8_t)space_of(d);
@@ -173,8 +171,7 @@ void dec_policy(sim_decoder *d) { // the value of a policy is opaque: any 64 bit
   dec_emit(d, &op);
 }
 
-// --- cp.async
-// -----------------------------------------------------------------------------------------------
+// --- cp.async -----------------------------------------------------------------------------------
 void dec_cp_async(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_cp_async);
   sim_copy_info *info = dec_extra(d, sizeof *info);
@@ -211,8 +208,7 @@ void dec_cp_async_wait(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
-// --- matrices
-// -----------------------------------------------------------------------------------------------
+// --- matrices -----------------------------------------------------------------------------------
 static sim_matrix_shape matrix_shape(const sim_decoder *d) {
   bool b4 = dec_has(d, "b4x16_p64"), b6 = dec_has(d, "b6x16_p32");
   if (dec_has(d, "m16n16"))

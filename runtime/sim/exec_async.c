@@ -80,8 +80,7 @@ void sim_events_free(sim_cta *cta) {
   cta->events_tail = NULL;
 }
 
-// --- cp.async
-// -----------------------------------------------------------------------------------------
+// --- cp.async -----------------------------------------------------------------------------------
 static void land_copy(sim_event *event, uint32_t lanes) {
   sim_warp *w = event->warp;
   w->view.line = event->op->line;

@@ -11,8 +11,7 @@ enum { CAN32 = 0x7FFFFFFF, CAN16 = 0x7FFF };
 static inline float flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 static inline uint32_t f32_bits(float x) { return x != x ? (uint32_t)CAN32 : tl_bits_of_f32(x); }
 
-// --- the fast loops: round to nearest, no modifiers
-// -------------------------------------------------
+// --- the fast loops: round to nearest, no modifiers ---------------------------------------------
 #define F32_LOOP(name, expr)                                                                       \
   static void name(sim_warp *w, const sim_op *op, uint32_t mask) {                                 \
     uint32_t *D = sim_dst(w, op->d);                                                               \
@@ -70,8 +69,7 @@ static float approx_f32(sim_flt_op what, float a) {
   }
 }
 
-// --- f32, all modifiers
-// -----------------------------------------------------------------------------
+// --- f32, all modifiers -------------------------------------------------------------------------
 static bool is_tiny(sim_flt_op what, float r, float a, float b, float c) {
   if (r == 0 || r != r)
     return false;
@@ -111,8 +109,7 @@ static uint32_t f32_general(sim_flt_op what, int mods, uint32_t abits, uint32_t 
   return f32_bits(r);
 }
 
-// --- f64
-// --------------------------------------------------------------------------------------------
+// --- f64 ----------------------------------------------------------------------------------------
 static uint64_t quiet(uint64_t bits) { return bits | UINT64_C(0x0008000000000000); }
 
 static uint64_t f64_general(sim_flt_op what, int mods, uint64_t abits, uint64_t bbits,
@@ -155,8 +152,7 @@ static uint64_t f64_upper(sim_flt_op what, uint64_t bits) {
   return tl_bits_of_f64(r) & ~UINT64_C(0xFFFFFFFF);
 }
 
-// --- f16 and bf16, one element
-// ------------------------------------------------------------------------
+// --- f16 and bf16, one element ------------------------------------------------------------------
 static uint32_t half_round(ptx_type type, double value, tl_round round) {
   return type == PTX_F16 ? sim_f16_round(value, round) : sim_bf16_round(value, round);
 }

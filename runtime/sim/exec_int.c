@@ -114,8 +114,7 @@ static uint32_t size_extend(uint32_t a, uint32_t bits, bool is_signed) {
   return low;
 }
 
-// --- the rows as functions
-// ------------------------------------------------------------------------
+// --- the rows as functions ----------------------------------------------------------------------
 #define GET16(T, plane) ((T)(plane)[i])
 #define GET32(T, plane) ((T)(plane)[i])
 #define GET64(T, plane) ((T)sim_get64((plane), i))
@@ -177,8 +176,7 @@ sim_fn sim_int_fn(const char *key) {
   return NULL;
 }
 
-// --- wide multiplies: 16 -> 32 and 32 -> 64 bits
-// ----------------------------------------------------
+// --- wide multiplies: 16 -> 32 and 32 -> 64 bits ------------------------------------------------
 #define WIDE(type, T, R, PUT)                                                                      \
   static void mul_wide_##type(sim_warp *w, const sim_op *op, uint32_t mask) {                      \
     uint32_t *D = sim_dst(w, op->d);                                                               \
@@ -214,8 +212,7 @@ sim_fn sim_mul_wide_fn(ptx_type type, bool mad) {
   }
 }
 
-// --- shifts: the amount is an unsigned 32-bit value, not masked
-// -------------------------------------
+// --- shifts: the amount is an unsigned 32-bit value, not masked ---------------------------------
 #define SHIFT(name, T, width, over, expr)                                                          \
   static void name(sim_warp *w, const sim_op *op, uint32_t mask) {                                 \
     uint32_t *D = sim_dst(w, op->d);                                                               \
@@ -251,8 +248,7 @@ sim_fn sim_shift_fn(bool left, ptx_type type) {
   }
 }
 
-// --- bit fields
-// -------------------------------------------------------------------------------------
+// --- bit fields ---------------------------------------------------------------------------------
 // The 32-bit forms use the low 8 bits of position and length, the 64-bit ones all bits (so the
 // hardware; the manual says 8 for both).
 static uint64_t extract(uint64_t a, uint32_t at, uint32_t len, int width, bool is_signed) {
@@ -311,8 +307,7 @@ static void bfi_64(sim_warp *w, const sim_op *op, uint32_t mask) {
 }
 sim_fn sim_bfi_fn(ptx_type type) { return ptx_type_bits(type) == 64 ? bfi_64 : bfi_32; }
 
-// --- lop3: the table as a sum of minterms
-// -----------------------------------------------------------
+// --- lop3: the table as a sum of minterms -------------------------------------------------------
 static inline uint32_t logic3(uint32_t a, uint32_t b, uint32_t c, uint32_t table) {
   uint32_t r = 0;
   for (int k = 0; k < 8; k++)

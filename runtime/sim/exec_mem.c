@@ -62,8 +62,7 @@ void sim_exec_st(sim_warp *w, const sim_op *op, uint32_t mask) {
     sim_fail_memory(w, op);
 }
 
-// --- atomics
-// ----------------------------------------------------------------------------------------
+// --- atomics ------------------------------------------------------------------------------------
 static uint64_t load_bytes(const uint8_t *from, int bytes) {
   uint64_t value = 0;
   memcpy(&value, from, (size_t)bytes);

@@ -70,8 +70,7 @@ void sim_exec_unpack(sim_warp *w, const sim_op *op, uint32_t mask) {
   }
 }
 
-// --- special registers
-// ------------------------------------------------------------------------------
+// --- special registers --------------------------------------------------------------------------
 #define SREGS(S)                                                                                   \
   S(TID_X, "%tid.x", 32)                                                                           \
   S(TID_Y, "%tid.y", 32) S(TID_Z, "%tid.z", 32) S(NTID_X, "%ntid.x", 32) S(                        \

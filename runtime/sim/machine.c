@@ -25,8 +25,7 @@ void sim_options_default(sim_options *options) {
                            .check_race = true};
 }
 
-// --- errors
-// -----------------------------------------------------------------------------------------------
+// --- errors -------------------------------------------------------------------------------------
 void sim_machine_error(sim_machine *machine, const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
@@ -76,8 +75,7 @@ void sim_fail_memory(sim_warp *w, const sim_op *op) {
   sim_fail(w, op, fault->lane >= 0 ? 1u << fault->lane : 0, fault->verdict, "%s", fault->text);
 }
 
-// --- machines
-// ---------------------------------------------------------------------------------------------
+// --- machines -----------------------------------------------------------------------------------
 sim_machine *sim_create(const char *arch, const sim_options *options) {
   const tl_target *target = tl_target_by_name(arch);
   sim_arch which;
@@ -129,8 +127,7 @@ bool sim_poison(sim_machine *machine, uint64_t address, const void *bytes, size_
   return sim_mem_host_poison(machine->mem, address, bytes, len);
 }
 
-// --- modules
-// ----------------------------------------------------------------------------------------------
+// --- modules ------------------------------------------------------------------------------------
 const sim_symbol *sim_find_symbol(const sim_module *module, const char *name) {
   for (uint32_t i = 0; i < module->symbols.len; i++)
     if (strcmp(module->symbols.data[i].name, name) == 0)
@@ -293,8 +290,7 @@ bool sim_entry_params(const sim_module *module, const char *entry, int *out_coun
   return true;
 }
 
-// --- launches
-// ---------------------------------------------------------------------------------------------
+// --- launches -----------------------------------------------------------------------------------
 static sim_verdict bad_launch(sim_machine *machine, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 static sim_verdict bad_launch(sim_machine *machine, const char *fmt, ...) {

@@ -91,8 +91,7 @@ bool sim_mma_selectors_ok(const sim_mma_desc *desc, const sim_mma_scales *s) {
   return bytes && s->thread_a < 2 && s->thread_b < 4;
 }
 
-// --- accumulator fragments
-// -------------------------------------------------------------------------
+// --- accumulator fragments ----------------------------------------------------------------------
 static void spread_c(const sim_mma_desc *desc, const uint32_t *const c[], uint32_t cm[8][16]) {
   if (desc->form.d == SIM_MMA_F16) {
     for (int h = 0; h < 2; h++)

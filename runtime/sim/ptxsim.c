@@ -75,8 +75,7 @@ static int input_error(const run *r, const char *fmt, ...) {
   return EXIT_INPUT;
 }
 
-// --- options
-// ----------------------------------------------------------------------------------------------
+// --- options ------------------------------------------------------------------------------------
 static const char *value_of(const char *arg, const char *name) {
   size_t len = strlen(name);
   return strncmp(arg, name, len) == 0 && arg[len] == '=' ? arg + len + 1 : NULL;
@@ -154,8 +153,7 @@ static bool parse_option(run *r, const char *arg) {
   return false;
 }
 
-// --- buffers and parameters
-// -------------------------------------------------------------------------------
+// --- buffers and parameters ---------------------------------------------------------------------
 static char *resolve(const run *r, const char *path) {
   tl_buf text = {0};
   if (path[0] == '/' || !r->dir[0])
@@ -421,8 +419,7 @@ static int read_dims(run *r, const char *key, uint32_t out[3]) {
   return 0;
 }
 
-// --- one run under one seed
-// -------------------------------------------------------------------------------
+// --- one run under one seed ---------------------------------------------------------------------
 static int compare_schedules(run *r, sim_machine *machine, uint64_t seed) {
   for (int i = 0; i < r->nbuffers; i++) {
     buffer *b = &r->buffers[i];
@@ -502,8 +499,7 @@ static int run_once(run *r, uint64_t index) {
   return status;
 }
 
-// --- outputs
-// ------------------------------------------------------------------------------------------------
+// --- outputs ------------------------------------------------------------------------------------
 static void print_buffer(const buffer *b, const char *type) {
   size_t bytes = strchr(type, '8') ? 1 : strstr(type, "16") ? 2 : strstr(type, "32") ? 4 : 8;
   printf("%s:", b->name);
@@ -552,8 +548,7 @@ static int write_outputs(run *r) {
   return 0;
 }
 
-// --- main
-// ---------------------------------------------------------------------------------------------------
+// --- main ---------------------------------------------------------------------------------------
 static const char *arch_of_target(const char *text) {
   const char *target = strstr(text, "\n.target");
   int number = 0;

@@ -25,8 +25,7 @@ uint64_t sim_random(sim_launch_state *launch) { // splitmix64
   return z ^ z >> 31;
 }
 
-// --- paths
-// --------------------------------------------------------------------------------------------
+// --- paths --------------------------------------------------------------------------------------
 void sim_paths_merge(sim_warp *w) {
   for (int i = 0; i < w->npaths; i++)
     for (int j = i + 1; j < w->npaths; j++) {
@@ -156,8 +155,7 @@ static bool release_warp_barrier(sim_warp *w, sim_path *path, const sim_op *op) 
   return true;
 }
 
-// --- one instruction
-// --------------------------------------------------------------------------------------
+// --- one instruction ----------------------------------------------------------------------------
 static void trace(const sim_warp *w, const sim_op *op, uint32_t pc, uint32_t exec) {
   FILE *out = w->cta->launch->machine->options.trace;
   tl_buf text = {0};
@@ -321,8 +319,7 @@ static uint64_t run_warp(sim_warp *w, uint64_t quantum) {
   return done;
 }
 
-// --- warps of a CTA
-// -----------------------------------------------------------------------------------------
+// --- warps of a CTA -----------------------------------------------------------------------------
 static bool can_run(const sim_warp *w) { return w->live && !w->blocked; }
 
 static sim_warp *next_ready(sim_cta *cta, uint32_t from, int except) {
@@ -409,8 +406,7 @@ static void run_slice(sim_cta *cta, uint64_t slice) {
   }
 }
 
-// --- CTAs of a grid
-// -----------------------------------------------------------------------------------------
+// --- CTAs of a grid -----------------------------------------------------------------------------
 static void init_warp(sim_cta *cta, sim_warp *w, uint32_t index) {
   sim_launch_state *launch = cta->launch;
   const sim_options *options = &launch->machine->options;

@@ -101,8 +101,7 @@ typedef struct sim_program { // one entry
   const sim_touch_range *touched;            // per op
 } sim_program;
 
-// --- running state
-// --------------------------------------------------------------------------------
+// --- running state ------------------------------------------------------------------------------
 typedef enum sim_path_state {
   SIM_PATH_RUN,
   SIM_PATH_ALIGN,   // at an aligned op, waiting for the other lanes of the warp
@@ -258,8 +257,7 @@ struct sim_launch_state {
   uint64_t clock; // warp instructions of the launch: %clock
 };
 
-// --- slots
-// ----------------------------------------------------------------------------------------
+// --- slots --------------------------------------------------------------------------------------
 static inline uint32_t *sim_dst(const sim_warp *warp, int32_t slot) {
   return warp->regs + (size_t)slot * 32;
 }
@@ -309,8 +307,7 @@ const sim_program *sim_decode(sim_module *module, const ptx_func *entry, sim_ver
 // A module-level .global or .const variable; NULL: unknown.
 const sim_symbol *sim_find_symbol(const sim_module *module, const char *name);
 
-// --- sched.c and its helpers
-// ----------------------------------------------------------------------
+// --- sched.c and its helpers --------------------------------------------------------------------
 void sim_run_grid(sim_launch_state *launch);
 uint64_t sim_random(sim_launch_state *launch); // splitmix64 of the launch's seed
 // sync.c: a path whose exec lanes reached a barrier op; returns false when the path must wait.

@@ -158,8 +158,7 @@ bool sim_barrier_reach(sim_warp *w, sim_path *path, const sim_op *op) {
   return true;
 }
 
-// --- reports
-// ----------------------------------------------------------------------------------------------
+// --- reports ------------------------------------------------------------------------------------
 static void describe_path(const sim_warp *w, const sim_path *path, tl_buf *out) {
   const sim_op *op = op_of(path, w);
   const ptx_instr *instr = w->cta->program->instrs[path->pc];

@@ -188,8 +188,7 @@ static void test_mistakes(void **unused) {
   assert_non_null(strstr(error, "zero byte"));
 }
 
-// --- forms
-// --------------------------------------------------------------------------------------------------
+// --- forms --------------------------------------------------------------------------------------
 // Spells a row's pattern with its optional parts (first word of each) or without them.
 static void spell(const char *pattern, bool optional, tl_buf *out) {
   for (const char *p = pattern; *p;) {

@@ -70,8 +70,7 @@ static bool read_forms(void) {
   return true;
 }
 
-// --- inputs
-// -----------------------------------------------------------------------------------------------
+// --- inputs -------------------------------------------------------------------------------------
 static uint64_t state;
 static uint64_t next(void) {
   uint64_t z = state += UINT64_C(0x9E3779B97F4A7C15);
@@ -187,8 +186,7 @@ static void make_inputs(int k, uint64_t *in) { // [3][CASES]
       in[j * CASES + i] = j < forms[k].nsrc ? value_of(forms[k].src[j]) : 0;
 }
 
-// --- PTX
-// ----------------------------------------------------------------------------------------------------
+// --- PTX ----------------------------------------------------------------------------------------
 static int reg_bits(const char *type) { return bits_of(type) == 8 ? 16 : bits_of(type); }
 
 static void write_template(const form *f, tl_buf *out) {
@@ -272,8 +270,7 @@ static void write_module(tl_buf *out, int from, int to) {
     write_entry(k, out);
 }
 
-// --- running and comparing
-// ----------------------------------------------------------------------------------
+// --- running and comparing ----------------------------------------------------------------------
 static uint64_t hash_of(const uint64_t *results) { // FNV-1a over the bytes
   uint64_t h = UINT64_C(0xCBF29CE484222325);
   for (int i = 0; i < CASES; i++)
