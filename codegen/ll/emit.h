@@ -50,6 +50,12 @@ typedef struct ll_place {
   ll_v at[TY_MAX_RANK];
 } ll_place;
 
+typedef struct ll_recent { // an access that may still be under way (order.c)
+  const ir_op *op;
+  bool last_round; // of the loop around
+} ll_recent;
+typedef TL_VEC(ll_recent) ll_recent_list;
+
 typedef struct ll_ctx {
   const ir_func *func;
   tl_arena *arena;
@@ -67,6 +73,7 @@ typedef struct ll_ctx {
   int threads;
   TL_VEC(ll_place) places;
   TL_VEC(ll_pending *) pending;
+  ll_recent_list recent;
   LLVMMetadataRef subprogram, location; // debug information; current place
 } ll_ctx;
 
@@ -152,7 +159,11 @@ void ll_leave_entry(ll_ctx *c, LLVMBasicBlockRef back);
 
 // --- families -----------------------------------------------------------------------------------
 void ll_emit_region(ll_ctx *c, const ir_region *region); // all operations but the terminator
-void ll_emit_constant(ll_ctx *c, const ir_op *op);       // const, bid, nblocks, splat, iota, tensor
+void ll_order_access(ll_ctx *c, const ir_op *op);        // before any load, store or atomic
+void ll_order_loop(ll_ctx *c, const ir_op *loop);        // before a loop
+ll_recent_list ll_order_enter(ll_ctx *c);                // around a region
+void ll_order_leave(ll_ctx *c, const ll_recent_list *before);
+void ll_emit_constant(ll_ctx *c, const ir_op *op); // const, bid, nblocks, splat, iota, tensor
 void ll_emit_unary(ll_ctx *c, const ir_op *op);
 void ll_emit_binary(ll_ctx *c, const ir_op *op);
 void ll_emit_ternary(ll_ctx *c, const ir_op *op);

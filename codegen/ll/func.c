@@ -177,12 +177,15 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
     ll_emit_dot_scaled(c, op);
     return;
   case IR_LOAD:
+    ll_order_access(c, op);
     ll_emit_load(c, op);
     return;
   case IR_STORE:
+    ll_order_access(c, op);
     ll_emit_store(c, op);
     return;
   case IR_ATOMIC:
+    ll_order_access(c, op);
     ll_emit_atomic(c, op);
     return;
   case IR_PRINT:
@@ -194,9 +197,11 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_ASSUME:
     return;
   case IR_FOR:
+    ll_order_loop(c, op);
     ll_emit_for(c, op);
     return;
   case IR_WHILE:
+    ll_order_loop(c, op);
     ll_emit_while(c, op);
     return;
   case IR_IF:
@@ -231,12 +236,14 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
 }
 
 void ll_emit_region(ll_ctx *c, const ir_region *region) {
+  ll_recent_list before = ll_order_enter(c);
   for (const ir_op *op = region->first; op && op != region->last; op = op->next) {
     set_location(c, op);
     emit_op(c, op);
   }
   if (region->last)
     set_location(c, region->last);
+  ll_order_leave(c, &before);
 }
 
 static void describe(ll_ctx *c, LLVMDIBuilderRef di, const char *path) {

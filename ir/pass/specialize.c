@@ -47,10 +47,12 @@ static bool is_scaled(const split *s) { return s->dot->code == IR_DOT_SCALED; }
 typedef struct census {
   int dots, loops;
   ir_op *dot;
+  bool has_results; // of atomics: the feeder would repeat them
 } census;
 
 static void count_dots(ir_op *op, void *user) {
   census *found = user;
+  found->has_results |= op->code == IR_ATOMIC && op->nres;
   if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
     return;
   found->dots++;
@@ -115,6 +117,8 @@ static const char *find(split *s) {
   ir_walk(s->func->body, count_dots, &found);
   if (found.dots != 1)
     return found.dots ? "the kernel has several dots" : NULL;
+  if (found.has_results)
+    return "the kernel uses what an atomic returns";
   s->dot = found.dot;
   s->loop = found.dot->parent->parent;
   if (!s->loop || s->loop->code != IR_FOR || ir_int(s->loop, "pipeline", 0) < 2)
