@@ -99,7 +99,10 @@ static void test_refused(void **state) {
   m.nan_fill = true;
   sim_tensor_map_encode(&m, bytes);
   assert_true(sim_tensor_map_decode(bytes, &back));
-  assert_memory_equal(&m, &back, sizeof m);
+  uint8_t again[SIM_TENSOR_MAP_BYTES]; // not the structs: they have padding
+  sim_tensor_map_encode(&back, again);
+  assert_memory_equal(bytes, again, sizeof bytes);
+  assert_true(back.nan_fill && back.dims[1] == m.dims[1] && back.type == m.type);
   bytes[9] ^= 1;
   assert_false(sim_tensor_map_decode(bytes, &back));
 }
