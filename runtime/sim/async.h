@@ -103,6 +103,7 @@ void sim_describe_mbar(const sim_cta *cta, uint32_t offset, tl_buf *out);
 typedef struct sim_mbar_info {
   sim_space space;
   bool wide, drop, no_complete, expect_tx, relaxed, noinc, state;
+  bool test; // test_wait never blocks
   int32_t count; // slot of count, bytes, parity or (wide) state; SIM_SINK: none
 } sim_mbar_info;
 void sim_exec_mbar_init(sim_warp *w, const sim_op *op, uint32_t mask);

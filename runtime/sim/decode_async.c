@@ -74,6 +74,7 @@ void dec_mbar_wait(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_mbar_wait);
   sim_mbar_info *info = mbar_op(d, &op, dec_opd(d, 1));
   info->state = !dec_has(d, "parity");
+  info->test = dec_has(d, "test_wait");
   info->count = dec_src(d, dec_opd(d, 2), info->state ? PTX_B64 : PTX_U32);
   op.d = dec_pred_dst(d, dec_opd(d, 0));
   op.flow = SIM_FLOW_WAIT;

@@ -358,7 +358,7 @@ void sim_exec_mbar_wait(sim_warp *w, const sim_op *op, uint32_t mask) {
     if (is_over && w->view.agent && !info->relaxed && (lane == first || at[lane] != at[lane - 1]))
       sim_race_sync_acquire(w->view.agent, &bar->sync);
   }
-  if (!over && uniform && !w->timed_out &&
+  if (!over && uniform && !info->test && !w->timed_out &&
       !(launch->machine->options.async == SIM_ASYNC_RANDOM && sim_random(launch) % 4 == 0)) {
     sim_cta *cta;
     const sim_mbar *bar = resolve(w, op, first, at[first], &cta);
