@@ -551,6 +551,9 @@ static void check(rule *r) {
     return check_read(r);
   case IR_WGMMA:
     return check_wgmma(r);
+  case IR_DRAIN:
+    CHECK(r->arg[0] == r->res && ty_is_tile(r->res), "gives back the tile it waits for");
+    return;
   case IR_ROLE:
     return check_role(r);
   case IR_CODE_COUNT:

@@ -223,6 +223,9 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_WGMMA:
     ll_emit_wgmma(c, op);
     return;
+  case IR_DRAIN:
+    ll_emit_drain(c, op);
+    return;
   case IR_ROLE:
     ll_emit_role(c, op);
     return;

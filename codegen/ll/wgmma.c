@@ -2,8 +2,9 @@
 //
 // LLVM has no intrinsic: inline asm that returns the accumulators as a struct, tied to its inputs,
 // so that ptxas sees them stay in their registers. The wait is an asm tied to the same registers:
-// an untied one would let a use slip above it. Ends with wait 0, since a group in flight across the
-// loop's back edge makes ptxas serialise.
+// an untied one would let a use slip above it. Product and wait are two operations, so that loads
+// can be issued between them; every product is drained in its own iteration, since with one in
+// flight across the back edge of our loops ptxas serialises (C7514, 13.0.88).
 #include "codegen/ll/shared.h"
 
 enum { STEP_BYTES = 32, SPAN_BYTES = 128, MAX_REGS = 128 };
@@ -102,18 +103,23 @@ static ll_v at_k(ll_ctx *c, ll_v base, int64_t rows, int64_t k) {
   return LLVMBuildAdd(c->b, base, ll_i64(c, offset >> 4), "");
 }
 
-void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
-  const ll_channel *channel = ll_channel_of(c, op);
-  ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
-  ll_field b = ll_field_of(c, channel, (int)ir_int(op, "b", 1));
-  const ty_type *tile = ir_type(c->func, op->res[0]);
-  product p = {.n = (int)tile->dims[1], .a = a.buf->dtype, .b = b.buf->dtype};
+static product product_of(ll_ctx *c, const ir_op *op) {
+  product p = {.n = (int)ir_type(c->func, op->res[0])->dims[1]};
   p.regs = p.n / 2;
   TL_ASSERT(ir_layout_regs(ll_layout(c, op->res[0])) == p.regs, "wgmma of several row blocks");
   ll_t types[MAX_REGS];
   for (int i = 0; i < p.regs; i++)
     types[i] = c->t_float;
   p.result = LLVMStructTypeInContext(c->cx, types, (unsigned)p.regs, false);
+  return p;
+}
+
+void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
+  const ll_channel *channel = ll_channel_of(c, op);
+  ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
+  ll_field b = ll_field_of(c, channel, (int)ir_int(op, "b", 1));
+  product p = product_of(c, op);
+  p.a = a.buf->dtype, p.b = b.buf->dtype;
   ll_v *regs = ll_new_regs(c, op->res[0]);
   bool fresh = op->nargs == 1;
   for (int i = 0; i < p.regs; i++)
@@ -128,5 +134,11 @@ void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
     issue(c, &p, regs, at_k(c, at_a, a.buf->dims[1], k), at_k(c, at_b, b.buf->dims[1], k),
           ll_i1(c, !fresh || k > 0));
   ll_intrinsic(c, "llvm.nvvm.wgmma.commit_group.sync.aligned", NULL, 0, NULL, 0);
+}
+
+void ll_emit_drain(ll_ctx *c, const ir_op *op) {
+  product p = product_of(c, op);
+  ll_v *regs = ll_new_regs(c, op->res[0]);
+  memcpy(regs, ll_regs(c, op->args[0]), sizeof *regs * (size_t)p.regs);
   wait_all(c, &p, regs);
 }

@@ -185,6 +185,7 @@ static choice compute_natural(assign *s, ir_val val) {
   case IR_DOT_SCALED:
     return (choice){accumulator(s, def), STRONG};
   case IR_WGMMA:
+  case IR_DRAIN:
     return (choice){warpgroup_accumulator(s, def), STRONG};
   case IR_LOAD:
     return natural_of_load(s, def);
@@ -479,8 +480,9 @@ static void anchor_dot(assign *s, ir_op *op) {
 static void anchor_wgmma(assign *s, ir_op *op) {
   const ir_layout *acc = warpgroup_accumulator(s, op);
   settle(s, op->res[0], acc);
-  if (op->nargs > 1)
-    op->args[1] = wanted(s, op->args[1], acc);
+  for (uint32_t i = 0; i < op->nargs; i++)
+    if (ty_is_tile(type_of(s, op->args[i])))
+      op->args[i] = wanted(s, op->args[i], acc);
 }
 
 // --- what users want ----------------------------------------------------------------------------
@@ -598,6 +600,7 @@ static void anchor(assign *s, ir_op *op) {
     anchor_dot(s, op);
     return;
   case IR_WGMMA:
+  case IR_DRAIN:
     anchor_wgmma(s, op);
     return;
   case IR_FOR:

@@ -9,7 +9,7 @@
 //   role main { for t.. { for k { a = load A; b = load B; acc = dot a, trans b, acc } store } }
 //     ->
 //   %c = channel %a, %b {engine="tma"}
-//   role math { for t.. { for k { wait; acc = wgmma %c, acc; release } store } }
+//   role math { for t.. { for k { wait; acc = drain wgmma %c, acc; release } store } }
 //   role feed { for t.. { for k { acquire {tx}; copy A; copy B; commit } } }
 //
 // The feeder is a clone of the whole role from which everything but puts and what they need is
@@ -34,6 +34,7 @@ typedef struct split {
   ir_func *func;
   ir_facts *facts;
   ir_op *role, *loop, *dot;
+  ir_op *drain; // where the product is complete
   operand a, b;
   ir_val channel;
   int depth;
@@ -246,6 +247,8 @@ static ir_val multiply(split *s, ir_builder *b) {
   ir_val part = ir_build1(b, IR_WGMMA, tile, fresh ? 1 : 2, args);
   ir_set_int(s->func, ir_def(s->func, part), "a", 0);
   ir_set_int(s->func, ir_def(s->func, part), "b", 1);
+  part = ir_build1(b, IR_DRAIN, tile, 1, &part);
+  s->drain = ir_def(s->func, part);
   on_channel(s, b, IR_RELEASE);
   if (!fresh)
     return part;
@@ -257,13 +260,12 @@ static ir_val multiply(split *s, ir_builder *b) {
   return ir_build1(b, IR_FMA, tile, 3, fma);
 }
 
-// Loads one iteration ahead what the warpgroups themselves load, the scales: the current ones are
-// there when the product is. One load more than there are iterations is safe, since a subscript
-// outside the tensor reads zeros without touching memory.
-static void load_ahead(split *s, ir_op *load) {
+// Loads one iteration ahead what the warpgroups themselves load, the scales, while the product
+// runs: before it, a late scale would hold back its issue. One load more than there are iterations
+// is safe, since a subscript outside the tensor reads zeros without touching memory.
+static void load_ahead(split *s, ir_op *load, ir_op *drain) {
   ir_func *func = s->func;
-  ir_region *body = s->loop->regions[0];
-  ir_val iv = body->params[0];
+  ir_val iv = s->loop->regions[0]->params[0];
   ir_map map;
   ir_map_init(func, &map);
   ir_map_set(func, &map, iv, s->loop->args[0]);
@@ -272,30 +274,29 @@ static void load_ahead(split *s, ir_op *load) {
   ir_val result, current = ir_for_carry(func, s->loop, first, &result);
   ir_replace_uses(func, load->res[0], current);
   ir_map_init(func, &map);
-  ir_builder top = {func, body, body->first, load->loc};
-  ir_map_set(func, &map, iv, ir_binary(&top, IR_ADD, iv, s->loop->args[2]));
-  ir_for_yield(func, s->loop, ir_at_iteration(&top, &map, s->loop, load->res[0]));
+  ir_builder late = {func, drain->parent, drain, load->loc};
+  ir_map_set(func, &map, iv, ir_binary(&late, IR_ADD, iv, s->loop->args[2]));
+  ir_for_yield(func, s->loop, ir_at_iteration(&late, &map, s->loop, load->res[0]));
   ir_unlink(load);
 }
 
-static void load_scales_ahead(split *s) {
-  ir_op *next;
-  for (ir_op *op = s->loop->regions[0]->first; op; op = next) {
-    next = op->next;
-    if (op->code != IR_LOAD || op == s->a.load || op == s->b.load)
-      continue;
-    if (!ir_refuse_ahead(s->func, op, s->loop))
-      load_ahead(s, op);
-  }
+static void load_scales_ahead(split *s, ir_op *drain) {
+  TL_VEC(ir_op *) loads = {0};
+  for (ir_op *op = s->loop->regions[0]->first; op; op = op->next)
+    if (op->code == IR_LOAD && op != s->a.load && op != s->b.load &&
+        !ir_refuse_ahead(s->func, op, s->loop))
+      tl_push(s->ctx->scratch, &loads, op);
+  for (uint32_t i = 0; i < loads.len; i++)
+    load_ahead(s, loads.data[i], drain);
 }
 
 static void make_math(split *s) {
-  load_scales_ahead(s);
   ir_set_str(s->func, s->role, "name", "math");
   ir_set_int(s->func, s->role, "warps", s->func->warps);
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
   on_channel(s, &b, IR_WAIT);
   ir_replace_uses(s->func, s->dot->res[0], multiply(s, &b));
+  load_scales_ahead(s, s->drain);
   ir_unlink(s->dot);
 }
 
