@@ -140,6 +140,10 @@ void sim_exec_bulk_commit(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_bulk_wait(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_tensormap(sim_warp *w, const sim_op *op, uint32_t mask);
 
+// --- tensormap.c
+void sim_exec_tensormap_replace(sim_warp *w, const sim_op *op, uint32_t mask);
+void sim_exec_tensormap_copy(sim_warp *w, const sim_op *op, uint32_t mask);
+
 // --- bulk.c: moving the bytes
 bool sim_bulk_read_copy(sim_bulk *bulk);
 bool sim_bulk_write_copy(sim_bulk *bulk);

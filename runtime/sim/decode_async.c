@@ -195,6 +195,46 @@ void dec_tensormap(sim_decoder *d) {
   dec_emit(d, &op);
 }
 
+void dec_tensormap_replace(sim_decoder *d) {
+  static const char *const fields[SIM_MAP_FIELDS] = {
+      "global_address",    "rank",      "elemtype", "interleave_layout", "swizzle_mode",
+      "swizzle_atomicity", "fill_mode", "box_dim",  "global_dim",        "global_stride",
+      "element_stride"};
+  sim_op op = dec_op(d, sim_exec_tensormap_replace);
+  sim_bulk_info *info = bulk_info(d);
+  bool ordinal = d->match.form == PTX_F_TMAP_REPO;
+  ptx_type type = dec_type(d, 0);
+  for (uint8_t i = 0; i < SIM_MAP_FIELDS; i++)
+    if (dec_has(d, fields[i]))
+      info->what = i;
+  info->map = place(d, dec_opd(d, 0),
+                    dec_has(d, "global")        ? SIM_SPACE_GLOBAL
+                    : dec_has(d, "shared::cta") ? SIM_SPACE_SHARED
+                                                : SIM_SPACE_GENERIC);
+  if (ordinal)
+    op.imm = (int64_t)dec_opd(d, 1)->bits;
+  info->size = dec_src(d, dec_opd(d, ordinal ? 2 : 1), type);
+  op.sub = ptx_type_bits(type) == 64;
+  op.extra = info;
+  dec_emit(d, &op);
+}
+
+void dec_tensormap_copy(sim_decoder *d) {
+  sim_op op = dec_op(d, sim_exec_tensormap_copy);
+  sim_bulk_info *info = bulk_info(d);
+  info->dst = place(d, dec_opd(d, 0), SIM_SPACE_GLOBAL);
+  info->src = place(d, dec_opd(d, 1), SIM_SPACE_SHARED);
+  op.sub = (uint8_t)(dec_has(d, "cta")       ? SIM_SCOPE_CTA
+                     : dec_has(d, "cluster") ? SIM_SCOPE_CLUSTER
+                     : dec_has(d, "gpu")     ? SIM_SCOPE_GPU
+                                             : SIM_SCOPE_SYS);
+  op.flow = SIM_FLOW_ALIGNED;
+  if (dec_opd(d, 2)->bits != SIM_TENSOR_MAP_BYTES)
+    dec_fail(d, SIM_BAD_PTX, "the size of a tensor map is 128");
+  op.extra = info;
+  dec_emit(d, &op);
+}
+
 void dec_st_async(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_st_async);
   sim_bulk_info *info = bulk_info(d);

@@ -222,8 +222,10 @@ static bool read_map(sim_warp *w, const sim_op *op, int lane, const sim_place *p
     return false;
   }
   if (!sim_tensor_map_decode(region->data + offset, out)) {
-    sim_fail(w, op, 1u << lane, SIM_BAD_ADDRESS, "what lies at 0x%" PRIx64 " is no tensor map",
-             given);
+    const char *why = sim_tensor_map_decode_raw(region->data + offset, out)
+                          ? sim_tensor_map_check(out)
+                          : "something else lies there";
+    sim_fail(w, op, 1u << lane, SIM_BAD_ADDRESS, "no tensor map at 0x%" PRIx64 ": %s", given, why);
     return false;
   }
   return true;

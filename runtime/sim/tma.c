@@ -126,7 +126,7 @@ void sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP
   memset(&p, 0, sizeof p);
   memcpy(p.magic, magic, sizeof magic);
   p.address = map->address;
-  for (int i = 0; i < map->rank; i++) {
+  for (int i = 0; i < SIM_TMA_RANK; i++) { // beyond the rank: for maps under construction
     if (i)
       p.strides[i - 1] = map->strides[i];
     p.last[i] = (uint32_t)(map->dims[i] - 1);
@@ -140,7 +140,7 @@ void sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP
   memcpy(out, &p, sizeof p);
 }
 
-bool sim_tensor_map_decode(const uint8_t in[SIM_TENSOR_MAP_BYTES], sim_tensor_map *out) {
+static bool unpack(const uint8_t in[SIM_TENSOR_MAP_BYTES], int dims, sim_tensor_map *out) {
   packed p;
   memcpy(&p, in, sizeof p);
   if (memcmp(p.magic, magic, sizeof magic) != 0 || p.check != checksum(&p))
@@ -151,13 +151,83 @@ bool sim_tensor_map_decode(const uint8_t in[SIM_TENSOR_MAP_BYTES], sim_tensor_ma
                           .swizzle = p.swizzle,
                           .interleave = p.interleave,
                           .nan_fill = p.nan_fill != 0};
-  for (int i = 0; i < p.rank && i < SIM_TMA_RANK; i++) {
+  for (int i = 0; i < (dims ? dims : p.rank) && i < SIM_TMA_RANK; i++) {
     out->dims[i] = (uint64_t)p.last[i] + 1;
     out->strides[i] = i ? p.strides[i - 1] : 0;
     out->box[i] = (uint32_t)p.box[i] + 1;
     out->elem_strides[i] = p.elem_strides[i];
   }
-  return sim_tensor_map_check(out) == NULL;
+  return true;
+}
+
+bool sim_tensor_map_decode(const uint8_t in[SIM_TENSOR_MAP_BYTES], sim_tensor_map *out) {
+  return unpack(in, 0, out) && sim_tensor_map_check(out) == NULL;
+}
+
+bool sim_tensor_map_decode_raw(const uint8_t in[SIM_TENSOR_MAP_BYTES], sim_tensor_map *out) {
+  static const uint8_t zeros[SIM_TENSOR_MAP_BYTES];
+  if (memcmp(in, zeros, sizeof zeros) != 0)
+    return unpack(in, SIM_TMA_RANK, out);
+  memset(out, 0, sizeof *out);
+  return true;
+}
+
+// Swizzle and atomicity are two fields of the instruction and one of the driver.
+static bool set_swizzle(sim_tensor_map *map, uint64_t mode, uint64_t atomicity) {
+  static const uint8_t atoms[] = {SIM_TMA_128B, SIM_TMA_128B_ATOM_32B,
+                                  SIM_TMA_128B_ATOM_32B_FLIP_8B, SIM_TMA_128B_ATOM_64B};
+  if (mode > 3 || atomicity > 3 || (atomicity && mode != 3))
+    return false;
+  map->swizzle = mode == 3 ? atoms[atomicity] : (uint8_t)mode;
+  return true;
+}
+
+bool sim_tensor_map_replace(sim_tensor_map *map, sim_tensor_map_field field, uint32_t ordinal,
+                            uint64_t value) {
+  static const uint8_t ptx_types[SIM_TMA_TYPES] = {
+      SIM_TMA_U8,       SIM_TMA_U16,        SIM_TMA_U32,         SIM_TMA_S32,
+      SIM_TMA_U64,      SIM_TMA_S64,        SIM_TMA_F16,         SIM_TMA_F32,
+      SIM_TMA_F32_FTZ,  SIM_TMA_F64,        SIM_TMA_BF16,        SIM_TMA_TF32,
+      SIM_TMA_TF32_FTZ, SIM_TMA_U4_ALIGN8B, SIM_TMA_U4_ALIGN16B, SIM_TMA_U6_ALIGN16B};
+  uint64_t mode = map->swizzle > 3 ? 3 : map->swizzle;
+  if (field == SIM_MAP_STRIDE)
+    ordinal++;
+  if (ordinal >= SIM_TMA_RANK)
+    return false;
+  switch (field) {
+  case SIM_MAP_ADDRESS:
+    map->address = value;
+    return true;
+  case SIM_MAP_RANK:
+    map->rank = (uint8_t)(value + 1);
+    return value < SIM_TMA_RANK;
+  case SIM_MAP_TYPE:
+    if (value < SIM_TMA_TYPES)
+      map->type = ptx_types[value];
+    return value < SIM_TMA_TYPES;
+  case SIM_MAP_INTERLEAVE:
+    map->interleave = (uint8_t)value;
+    return value <= 2;
+  case SIM_MAP_SWIZZLE:
+    return set_swizzle(map, value, 0);
+  case SIM_MAP_ATOMICITY:
+    return set_swizzle(map, mode, value);
+  case SIM_MAP_FILL:
+    map->nan_fill = value == 1;
+    return value <= 1;
+  case SIM_MAP_BOX:
+    map->box[ordinal] = (uint32_t)value;
+    return value >= 1 && value <= 256;
+  case SIM_MAP_DIM:
+    map->dims[ordinal] = value;
+    return value >= 1;
+  case SIM_MAP_STRIDE:
+    map->strides[ordinal] = value;
+    return true;
+  default:
+    map->elem_strides[ordinal] = (uint32_t)value;
+    return value >= 1 && value <= 8;
+  }
 }
 
 // --- boxes --------------------------------------------------------------------------------------
@@ -183,8 +253,7 @@ void sim_tma_box_of(const sim_tensor_map *map, bool gather, sim_tma_box *out) {
 void sim_tma_row_of(const sim_tensor_map *map, const sim_tma_box *box, const int32_t *coords,
                     bool gather, bool store, uint64_t row, sim_tma_row *out) {
   int64_t first = coords[0], count = box->count[0], dim = (int64_t)map->dims[0];
-  int64_t offset = 0;
-  uint64_t rest = row;
+  uint64_t offset = 0, rest = row;
   *out = (sim_tma_row){0};
   for (int i = 1; i < map->rank; i++) {
     int64_t c = gather ? coords[1 + row]
@@ -193,7 +262,7 @@ void sim_tma_row_of(const sim_tensor_map *map, const sim_tma_box *box, const int
       rest /= box->count[i];
     if (c < 0 || c >= (int64_t)map->dims[i])
       return;
-    offset += c * (int64_t)map->strides[i];
+    offset += (uint64_t)c * map->strides[i];
   }
   if (store) { // the right edge counts in units of 16 bytes
     int64_t bits = (dim * box->elem_bits + 127) / 128 * 128;
@@ -205,7 +274,7 @@ void sim_tma_row_of(const sim_tensor_map *map, const sim_tma_box *box, const int
     return;
   out->skip = (uint32_t)(lo * box->elem_bits / 8);
   out->bytes = (uint32_t)(hi * box->elem_bits / 8) - out->skip;
-  out->address = map->address + (uint64_t)(offset + (first + lo) * box->elem_bits / 8);
+  out->address = map->address + offset + (uint64_t)(first + lo) * box->elem_bits / 8;
 }
 
 uint64_t sim_tma_swizzled(uint8_t swizzle, uint64_t address) {

@@ -64,6 +64,27 @@ void sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP
 // false: the bytes are no tensor map.
 bool sim_tensor_map_decode(const uint8_t in[SIM_TENSOR_MAP_BYTES], sim_tensor_map *out);
 
+// For tensormap.replace: 128 zero bytes are an empty map, and a map under construction may not pass
+// the checks yet. false: neither.
+bool sim_tensor_map_decode_raw(const uint8_t in[SIM_TENSOR_MAP_BYTES], sim_tensor_map *out);
+typedef enum sim_tensor_map_field {
+  SIM_MAP_ADDRESS,
+  SIM_MAP_RANK, // value: rank - 1
+  SIM_MAP_TYPE, // PTX's numbers
+  SIM_MAP_INTERLEAVE,
+  SIM_MAP_SWIZZLE,
+  SIM_MAP_ATOMICITY,
+  SIM_MAP_FILL,
+  SIM_MAP_BOX,
+  SIM_MAP_DIM,
+  SIM_MAP_STRIDE,
+  SIM_MAP_ELEM_STRIDE,
+  SIM_MAP_FIELDS
+} sim_tensor_map_field;
+// false: no such value or ordinal.
+bool sim_tensor_map_replace(sim_tensor_map *map, sim_tensor_map_field field, uint32_t ordinal,
+                            uint64_t value);
+
 // A box as rows of the innermost dimension.
 typedef struct sim_tma_box {
   uint32_t count[SIM_TMA_RANK]; // elements copied along each dimension
