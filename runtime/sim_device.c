@@ -3,9 +3,11 @@
 // A launch runs at once on the calling thread; anything but SIM_OK is a failure whose text is the
 // simulator's report. The SM count only sizes persistent grids: a small one makes every CTA of a
 // test walk over several tiles. TILE_SIM_SMS sets it.
+#include "lang/dtype.h"
 #include "lang/target.h"
 #include "runtime/device.h"
 #include "runtime/sim/sim_api.h"
+#include "runtime/sim/tma.h"
 #include "runtime/status.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -195,6 +197,50 @@ static tile_status options_sim(tile_device *device, const tile_sim_opts *opts) {
   return TILE_OK;
 }
 
+static int tma_type_of(int32_t dtype) {
+  switch (dtype) {
+  case TILE_F16:
+    return SIM_TMA_F16;
+  case TILE_BF16:
+    return SIM_TMA_BF16;
+  case TILE_F32:
+    return SIM_TMA_F32;
+  case TILE_I32:
+  case TILE_U32:
+    return SIM_TMA_U32;
+  case TILE_I16:
+  case TILE_U16:
+    return SIM_TMA_U16;
+  default:
+    return tl_dtype_bits((tl_dtype)dtype) == 8 ? SIM_TMA_U8 : -1;
+  }
+}
+
+static tile_status encode_tmap_sim(tile_device *device, const tile_tmap_desc *desc, void *out) {
+  int type = tma_type_of(desc->dtype), width = desc->swizzle_bytes;
+  (void)device;
+  if (type < 0)
+    return tile_fail(TILE_E_UNSUPPORTED, "TMA does not know this element type");
+  sim_tensor_map map = {.address = desc->address,
+                        .rank = (uint8_t)desc->rank,
+                        .type = (uint8_t)type,
+                        .swizzle = width == 128  ? SIM_TMA_128B
+                                   : width == 64 ? SIM_TMA_64B
+                                   : width == 32 ? SIM_TMA_32B
+                                                 : SIM_TMA_PLAIN};
+  for (int d = 0; d < desc->rank; d++) {
+    map.dims[d] = desc->dims[d];
+    map.strides[d] = d ? desc->strides_bytes[d - 1] : 0;
+    map.box[d] = desc->box[d];
+    map.elem_strides[d] = 1;
+  }
+  const char *why = sim_tensor_map_check(&map);
+  if (why)
+    return tile_fail(TILE_E_ALIGN, "TMA descriptor: %s", why);
+  sim_tensor_map_encode(&map, out);
+  return TILE_OK;
+}
+
 static const tile_device_ops sim_ops = {
     .close = close_sim,
     .alloc = alloc_sim,
@@ -206,6 +252,7 @@ static const tile_device_ops sim_ops = {
     .load = load_sim,
     .unload = unload_sim,
     .launch = launch_sim,
+    .encode_tmap = encode_tmap_sim,
     .sim_options = options_sim,
 };
 
