@@ -20,6 +20,7 @@ typedef struct plan_ptr { // one address among the packed parameters
 typedef struct plan_tmap { // one TMA descriptor among the packed parameters
   uint32_t offset;
   int tensor;
+  bool is_empty;
   tile_tmap_desc desc; // address: the one given at creation
 } plan_tmap;
 
@@ -69,28 +70,32 @@ static tile_status list_ptrs(tile_plan *plan, const tile_bound *bound) {
   return TILE_OK;
 }
 
-// An empty row has no stride; the descriptor wants one all the same.
-static uint64_t row_bytes(int64_t stride, int bytes) {
-  return stride > 0 ? (uint64_t)stride * (uint64_t)bytes : 16;
+// Nothing is ever copied from an empty tensor, whose strides and address may be anything; the
+// encoder wants plausible ones all the same.
+static void describe_empty(tile_tmap_desc *desc) {
+  for (int d = 0; d < desc->rank; d++)
+    desc->dims[d] = 1, desc->strides_bytes[d] = 16;
 }
 
 static plan_tmap describe_tmap(const tile_bound *bound, const tile_variant *variant, int abi) {
   const tile_abi_item *item = &variant->abi[abi];
   const tile_param *param = &variant->kernel->params[item->index];
-  int bytes = tl_dtype_bits(param->dtype) / 8;
+  uint64_t bytes = (uint64_t)tl_dtype_bits(param->dtype) / 8;
   plan_tmap map = {.offset = variant->offsets[abi], .tensor = param->tensor};
+  map.is_empty = tile_bound_is_empty(bound, item->index);
   map.desc.dtype = (int32_t)param->dtype;
   map.desc.rank = param->ndim;
   map.desc.address = (uintptr_t)bound->args[item->index].tensor.data;
   map.desc.swizzle_bytes = item->swizzle;
   for (int d = 0; d < param->ndim; d++) {
     int from = param->ndim - 1 - d; // innermost first
-    int64_t extent = bound->shape[item->index][from];
-    map.desc.dims[d] = extent > 0 ? (uint64_t)extent : 1; // nothing is copied from an empty tensor
+    map.desc.dims[d] = (uint64_t)bound->shape[item->index][from];
     map.desc.box[d] = (uint32_t)item->box[from];
     if (d)
-      map.desc.strides_bytes[d - 1] = row_bytes(bound->stride[item->index][from], bytes);
+      map.desc.strides_bytes[d - 1] = (uint64_t)bound->stride[item->index][from] * bytes;
   }
+  if (map.is_empty)
+    describe_empty(&map.desc);
   return map;
 }
 
@@ -162,6 +167,8 @@ static tile_status fill_tmaps(const tile_plan *plan, void *const *ptrs, unsigned
     tile_tmap_desc desc = plan->tmaps[i].desc;
     if (ptrs)
       desc.address = (uintptr_t)ptrs[plan->tmaps[i].tensor];
+    if (plan->tmaps[i].is_empty)
+      desc.address = 4096; // never used
     TILE_TRY(plan->device->ops->encode_tmap(plan->device, &desc, params + plan->tmaps[i].offset));
   }
   return TILE_OK;
