@@ -307,6 +307,10 @@ void dec_getctarank(sim_decoder *d) {
 
 void dec_fence_proxy(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_fence_proxy);
+  bool generic = d->match.form == PTX_F_FENCE_PXG; // .sync_restrict: shared memory of the cluster
+  op.sub = generic || dec_has(d, "shared::cta") || dec_has(d, "shared::cluster") ? 1
+           : dec_has(d, "global")                                                ? 2
+                                                                                 : 3;
   dec_emit(d, &op);
 }
 

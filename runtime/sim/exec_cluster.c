@@ -94,10 +94,10 @@ void sim_exec_getctarank(sim_warp *w, const sim_op *op, uint32_t mask) {
 }
 
 // --- fences -------------------------------------------------------------------------------------
-void sim_exec_fence_proxy(sim_warp *w, const sim_op *op, uint32_t mask) {
-  (void)op, (void)mask;
+void sim_exec_fence_proxy(sim_warp *w, const sim_op *op, uint32_t mask) { // sub: 1 shared, 2 global
+  (void)mask;
   if (w->view.agent)
-    sim_race_fence_proxy(w->view.agent);
+    sim_race_fence_proxy(w->view.agent, op->sub & 1, op->sub & 2);
 }
 
 void sim_exec_fence_init(sim_warp *w, const sim_op *op, uint32_t mask) {

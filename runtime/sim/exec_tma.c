@@ -258,6 +258,10 @@ static bool check_start(sim_bulk *bulk, const sim_bulk_info *info) {
              bulk->coords[0], bulk->box.elem_bits);
     return false;
   }
+  if (bulk->box.chunk_bytes != 16 && bulk->coords[0] % 128) {
+    fail(bulk, SIM_MISALIGNED, "this type needs an innermost coordinate that is a multiple of 128");
+    return false;
+  }
   for (uint32_t i = 0; info->store && i < want; i++)
     if (bulk->coords[i] < 0) {
       sim_fail(w, bulk->op, 1u << bulk->lane, SIM_BAD_ADDRESS,

@@ -46,6 +46,7 @@ void sim_race_free(sim_race *race) {
 void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3]) {
   TL_ASSERT(warps >= 1 && warps <= MAX_WARPS, "a CTA of %u warps", warps);
   race->launch++;
+  race->proxies = false;
   race->warps = warps;
   race->agents_per_cta = 2 * warps + BULK_AGENTS;
   race->ctas = ctas;
@@ -384,11 +385,11 @@ static uint64_t conflict(const sim_race_agent *agent, uint64_t word, uint64_t e)
 }
 
 // The first write of `word` that an access e of the async proxy would miss, or 0.
-static uint64_t unseen(const sim_race_agent *agent, uint64_t word, uint64_t e) {
+static uint64_t unseen(const sim_race_agent *agent, uint64_t word, uint64_t e, bool global) {
   epochs old;
   open_epochs(agent->cta->race, word, &old);
   for (uint32_t i = 0; i < old.count; i++)
-    if ((old.data[i] & e & BYTES_MASK) && hidden_from_async(agent, old.data[i]))
+    if ((old.data[i] & e & BYTES_MASK) && hidden_from_async(agent, old.data[i], global))
       return old.data[i];
   return 0;
 }
@@ -420,7 +421,8 @@ static __attribute__((noinline)) bool enter_cell(access_run *a, const sim_race_c
     if (x)
       return report(a->agent, a->region, offset, a->bytes, lane, x, true, a->kind, a->line,
                     a->fault);
-    x = is_bulk(a->kind) ? unseen(a->agent, cell->write, e) : 0;
+    x = is_bulk(a->kind) ? unseen(a->agent, cell->write, e, a->region->space == SIM_SPACE_GLOBAL)
+                         : 0;
     if (x)
       return report_proxy(a->agent, a->region, offset, x, a->kind, a->line, a->fault);
     a->write_from = cell->write;

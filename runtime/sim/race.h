@@ -81,8 +81,9 @@ bool sim_race_async_store(sim_race_agent *issuer, uint64_t token, sim_region *re
                           sim_fault *fault);
 void sim_race_bulk_wait(sim_race_agent *agent, uint64_t token);
 uint64_t sim_race_cp_async_token(sim_race_agent *agent); // the warp's cp.async copies until now
-// fence.proxy.async: everything known to the agent may now be seen by the async proxy.
-void sim_race_fence_proxy(sim_race_agent *agent);
+// fence.proxy.async, or its form for one space: what the agent knows there may now be seen by the
+// async proxy.
+void sim_race_fence_proxy(sim_race_agent *agent, bool shared, bool global);
 
 // --- accesses (called by mem.c) -----------------------------------------------------------------
 // The shadow of 4 bytes. An

@@ -29,9 +29,9 @@ enum { MAX_WARPS = 32, MAX_BARRIERS = 16, MAX_SET = 64, MEMO_SIZE = 1024 };
 // about another.
 enum { BULK_AGENTS = 32, MAX_AGENTS = 2 * MAX_WARPS + BULK_AGENTS };
 // Key spaces of sparse clocks beside the agents themselves.
-#define PROXIED_KEY UINT32_C(0x80000000) // as sim_race_agent.proxied
-#define INIT_KEY UINT32_C(0x40000000)    // mbarriers initialised up to this clock are published
-enum { MAX_SETS = 1 << 18 };             // then unused sets are dropped
+#define PROXIED_KEY(global) (UINT32_C(0x80000000) | (uint32_t)(global) << 29) // as proxied[global]
+#define INIT_KEY UINT32_C(0x40000000) // mbarriers initialised up to this clock are published
+enum { MAX_SETS = 1 << 18 };          // then unused sets are dropped
 
 typedef struct memo {
   uint64_t from, epoch, to; // adding the epoch to the set gives `to`; from 0: empty
@@ -47,6 +47,7 @@ typedef struct sync_object {
 struct sim_race {
   uint32_t launch, warps, agents_per_cta;
   uint32_t grid[3];
+  bool proxies; // the launch has executed a proxy fence
   uint64_t ctas;
   // interned sets: set i is set_data[set_at[i] .. set_at[i] + set_len[i])
   uint64_t *set_data;
@@ -66,7 +67,8 @@ struct sim_race_agent {
   uint32_t async_clock; // of the warp's asynchronous agent
   uint32_t clock[MAX_AGENTS];
   // The part of `clock` whose generic accesses a fence.proxy.async has shown to the async proxy.
-  uint32_t proxied[MAX_AGENTS];
+  // Shared and global memory apart: a fence may name one of them.
+  uint32_t proxied[2][MAX_AGENTS];
   // What is known of other CTAs; NULL: nothing. Keys are agents, plus the *_KEY spaces below.
   sim_clocks *foreign;
   sim_clocks *released; // what the last fence published, and its scope
@@ -75,7 +77,7 @@ struct sim_race_agent {
 };
 
 typedef struct barrier_clock {
-  uint32_t clock[MAX_AGENTS], proxied[MAX_AGENTS];
+  uint32_t clock[MAX_AGENTS], proxied[2][MAX_AGENTS];
   sim_clocks *foreign;
 } barrier_clock;
 
@@ -113,14 +115,14 @@ static inline bool is_bulk_epoch(const sim_race *race, uint64_t e) {
 }
 
 // Whether e is an access by the generic proxy that the async proxy may not see yet.
-static inline bool hidden_from_async(const sim_race_agent *agent, uint64_t e) {
+static inline bool hidden_from_async(const sim_race_agent *agent, uint64_t e, bool global) {
   const sim_race *race = agent->cta->race;
   if (is_bulk_epoch(race, e))
     return false;
   uint32_t local = epoch_agent(e) - agent->cta->first_agent;
   if (local < race->agents_per_cta)
-    return agent->proxied[local] < epoch_clock(e);
-  return sim_clocks_get(agent->foreign, PROXIED_KEY | epoch_agent(e)) < epoch_clock(e);
+    return agent->proxied[global][local] < epoch_clock(e);
+  return sim_clocks_get(agent->foreign, PROXIED_KEY(global) | epoch_agent(e)) < epoch_clock(e);
 }
 
 // race_sync.c

@@ -26,7 +26,8 @@ static void join_dense(uint32_t *into, const uint32_t *from, uint32_t n) {
 void sim_race_bar_arrive(sim_race_agent *agent, uint32_t barrier) {
   barrier_clock *b = &agent->cta->barriers[barrier & (MAX_BARRIERS - 1)];
   join_dense(b->clock, agent->clock, agent->cta->race->agents_per_cta);
-  join_dense(b->proxied, agent->proxied, agent->cta->race->agents_per_cta);
+  for (int g = 0; g < 2; g++)
+    join_dense(b->proxied[g], agent->proxied[g], agent->cta->race->agents_per_cta);
   b->foreign = sim_clocks_join(b->foreign, agent->foreign);
   tick(agent);
 }
@@ -36,7 +37,8 @@ void sim_race_bar_complete(sim_race_cta *cta, uint32_t barrier, uint32_t warps) 
   for (uint32_t m = warps; m; m &= m - 1) {
     sim_race_agent *agent = &cta->warps[__builtin_ctz(m)];
     join_dense(agent->clock, b->clock, cta->race->agents_per_cta);
-    join_dense(agent->proxied, b->proxied, cta->race->agents_per_cta);
+    for (int g = 0; g < 2; g++)
+      join_dense(agent->proxied[g], b->proxied[g], cta->race->agents_per_cta);
     agent->foreign = sim_clocks_join(agent->foreign, b->foreign);
   }
   sim_clocks_drop(b->foreign);
@@ -60,10 +62,13 @@ void sim_race_async_wait(sim_race_agent *agent, uint32_t token) {
 static sim_clocks *snapshot(const sim_race_agent *agent) {
   const sim_race_cta *cta = agent->cta;
   uint32_t n = cta->race->agents_per_cta;
-  sim_clocks *proxied = sim_clocks_of_dense(PROXIED_KEY | cta->first_agent, agent->proxied, n);
-  sim_clocks *all =
-      sim_clocks_join(sim_clocks_of_dense(cta->first_agent, agent->clock, n), proxied);
-  sim_clocks_drop(proxied);
+  sim_clocks *all = sim_clocks_of_dense(cta->first_agent, agent->clock, n);
+  for (int g = 0; g < 2 && cta->race->proxies; g++) {
+    sim_clocks *proxied =
+        sim_clocks_of_dense(PROXIED_KEY(g) | cta->first_agent, agent->proxied[g], n);
+    all = sim_clocks_join(all, proxied);
+    sim_clocks_drop(proxied);
+  }
   return sim_clocks_join(all, agent->foreign);
 }
 
@@ -72,7 +77,9 @@ static void learn(sim_race_agent *agent, const sim_clocks *from) {
   if (!from)
     return;
   sim_clocks_split(from, cta->first_agent, agent->clock, cta->race->agents_per_cta);
-  sim_clocks_split(from, PROXIED_KEY | cta->first_agent, agent->proxied, cta->race->agents_per_cta);
+  for (int g = 0; g < 2 && cta->race->proxies; g++)
+    sim_clocks_split(from, PROXIED_KEY(g) | cta->first_agent, agent->proxied[g],
+                     cta->race->agents_per_cta);
   agent->foreign = sim_clocks_join(agent->foreign, from);
 }
 
@@ -190,7 +197,7 @@ void sim_race_sync_release(sim_race_agent *agent, sim_race_sync *sync) {
 }
 
 void sim_race_sync_publish_inits(const sim_race_agent *agent, sim_race_sync *sync) {
-  sim_clocks *inits = sim_clocks_slice(agent->foreign, INIT_KEY, PROXIED_KEY, 0);
+  sim_clocks *inits = sim_clocks_slice(agent->foreign, INIT_KEY, PROXIED_KEY(0), 0);
   sync->open = sim_clocks_join(sync->open, inits);
   sim_clocks_drop(inits);
 }
@@ -219,12 +226,17 @@ void sim_race_sync_free(sim_race_sync *sync) {
 }
 
 // --- proxies and bulk operations ----------------------------------------------------------------
-void sim_race_fence_proxy(sim_race_agent *agent) {
+void sim_race_fence_proxy(sim_race_agent *agent, bool shared, bool global) {
   uint32_t n = agent->cta->race->agents_per_cta;
-  join_dense(agent->proxied, agent->clock, n);
-  sim_clocks *others = sim_clocks_slice(agent->foreign, 0, INIT_KEY, PROXIED_KEY);
-  agent->foreign = sim_clocks_join(agent->foreign, others);
-  sim_clocks_drop(others);
+  agent->cta->race->proxies = true;
+  for (int g = 0; g < 2; g++) {
+    if (g ? !global : !shared)
+      continue;
+    join_dense(agent->proxied[g], agent->clock, n);
+    sim_clocks *others = sim_clocks_slice(agent->foreign, 0, INIT_KEY, PROXIED_KEY(g));
+    agent->foreign = sim_clocks_join(agent->foreign, others);
+    sim_clocks_drop(others);
+  }
   tick(agent); // later accesses are not covered
 }
 

@@ -392,6 +392,44 @@ static void test_reductions(void **state) {
   stores(".add", visit_add, 60);
 }
 
+// --- packed types -------------------------------------------------------------------------------
+// Four- and six-bit elements: 16 of them fill 8 or 12 bytes of each 16 in shared memory.
+static void test_padded(void **state) {
+  (void)state;
+  char error[2000];
+  static const uint8_t swizzles[] = {SIM_TMA_PLAIN, SIM_TMA_128B, SIM_TMA_128B_ATOM_32B};
+  for (int n = 0; n < 6; n++) {
+    tile_case c = {0};
+    bool six = n & 1;
+    uint32_t unit = six ? 12 : 8;
+    c.map = (sim_tensor_map){.rank = 2,
+                             .address = 4096,
+                             .type = six ? SIM_TMA_U6_ALIGN16B : SIM_TMA_U4_ALIGN16B,
+                             .swizzle = swizzles[n / 2],
+                             .dims = {256, 7},
+                             .strides = {0, 224},
+                             .box = {128, 5},
+                             .elem_strides = {1, 1}};
+    assert_null(sim_tensor_map_check(&c.map));
+    c.coords[0] = 128;
+    c.coords[1] = 3; // rows 3 .. 6 lie inside, row 7 does not
+    c.tx = 5 * 8 * unit;
+    fill_random(tensor, sizeof tensor);
+    sim_verdict verdict = run_tile(&c, false, NULL, tensor, image, error, sizeof error);
+    if (verdict != SIM_OK)
+      print_error("%s\n", error);
+    assert_int_equal(verdict, SIM_OK);
+    for (uint32_t row = 0; row < 5; row++)
+      for (uint32_t b = 0; b < 8 * unit; b++) {
+        uint64_t at = SHARED + row * 128 + b / unit * 16 + b % unit;
+        const uint8_t *from = tensor + TENSOR / 2 + (row + 3) * 224 + 8 * unit + b;
+        assert_int_equal(image[model_swizzle(c.map.swizzle, at) - SHARED], row < 4 ? *from : 0);
+      }
+    c.coords[0] = 64;
+    assert_int_equal(run_tile(&c, false, NULL, tensor, image, error, sizeof error), SIM_MISALIGNED);
+  }
+}
+
 // --- starts the hardware refuses ----------------------------------------------------------------
 static void test_bad_starts(void **state) {
   (void)state;
@@ -430,8 +468,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_swizzles),   cmocka_unit_test(test_refused),
       cmocka_unit_test(test_loads),      cmocka_unit_test(test_stores),
-      cmocka_unit_test(test_reductions), cmocka_unit_test(test_bad_starts),
-      cmocka_unit_test(test_tf32),
+      cmocka_unit_test(test_reductions), cmocka_unit_test(test_padded),
+      cmocka_unit_test(test_bad_starts), cmocka_unit_test(test_tf32),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
