@@ -124,6 +124,8 @@ static const char *find(split *s) {
   s->loop = found.dot->parent->parent;
   if (!s->loop || s->loop->code != IR_FOR || ir_int(s->loop, "pipeline", 0) < 2)
     return "the dot stands in no pipelined loop";
+  if (!strcmp(ir_str(s->loop, "specialize", ""), "off"))
+    return "the loop says @specialize(off)";
   const char *why = refuse_tile(s);
   return why ? why : find_operands(s);
 }
