@@ -103,6 +103,17 @@ void dec_wgmma_finish(sim_decoder *d, sim_program *program) {
   used = TL_NEW_N(d->arena, uint8_t, program->nregs);
   for (uint32_t i = 0; i < d->wgmma_regs.len; i++)
     used[d->wgmma_regs.data[i].slot] = 1;
+  bool more = true; // registers that accumulators are moved to
+  while (more) {
+    more = false;
+    for (uint32_t i = 0; i < d->ops.len; i++) {
+      const sim_op *op = &d->ops.data[i];
+      if (op->fn != sim_exec_mov32 || op->a < 0 || !used[op->a] || used[op->d])
+        continue;
+      used[op->d] = 1;
+      more = true;
+    }
+  }
   for (uint32_t i = 0; i < d->ops.len; i++) {
     sim_op *op = &d->ops.data[i];
     const sim_touch_range *range = &d->touched.data[i];

@@ -60,11 +60,34 @@ void sim_wgmma_end(sim_cta *cta) {
 
 static wgmma_warp *state_of(const sim_warp *w) { return &w->cta->wgmma->warps[w->index]; }
 
+// --- landing early -----------------------------------------------------------------------------
+static void land(sim_event *event, uint32_t lanes);
+
+// A move of an accumulator in flight is a new name for it, as assemblers see it: the product lands
+// now, which it may at any time, and the new register is in flight as long as the old one was.
+static void rename_accumulator(sim_warp *w, const sim_op *op) {
+  wgmma_warp *s = state_of(w);
+  uint32_t from = (uint32_t)op->a, to = (uint32_t)op->d;
+  for (sim_event *event = w->cta->events; event; event = event->next)
+    if (event->fire == land && event->warp == &w->cta->warps[w->index & ~3u])
+      sim_event_fire(event, 1);
+  sim_events_sweep(w->cta);
+  s->acc_until[to] = s->acc_until[from];
+  s->line[to] = s->line[from];
+  s->touched[from] = s->touched[to] = s->fences + 1;
+}
+
 // --- registers in flight ------------------------------------------------------------------------
 bool sim_wgmma_touch(sim_warp *w, const sim_op *op) {
   const sim_program *program = w->cta->program;
   const sim_touch_range *range = &program->touched[op - program->ops];
   wgmma_warp *s = state_of(w);
+  bool move = op->fn == sim_exec_mov32 && op->a >= 0;
+  if (move && s->acc_until[op->a] > s->done && s->acc_until[op->d] <= s->done &&
+      s->input_until[op->d] <= s->done) {
+    rename_accumulator(w, op);
+    return true;
+  }
   for (uint32_t i = 0; i < range->count; i++) {
     const sim_touch *touch = &program->touches[range->first + i];
     for (uint32_t p = (uint32_t)touch->slot; p < (uint32_t)touch->slot + touch->planes; p++) {
@@ -178,8 +201,6 @@ static bool track(sim_warp *w, const sim_op *op, uint64_t token, const operand *
 
 // --- landing ------------------------------------------------------------------------------------
 // dst[0], src[0]: descriptors of A and B; bytes: scale-d; group[i]: of warp i of the warpgroup.
-static void land(sim_event *event, uint32_t lanes);
-
 static void land_now(sim_event *event) {
   const sim_wgmma_info *info = event->op->extra;
   const sim_wgmma_form *f = &info->desc.form;
