@@ -3,6 +3,8 @@
 #include "lang/base/assert.h"
 #include <stdlib.h>
 
+enum { IDLE_LIMIT = 1 << 22 }; // warp instructions without an effect in the whole grid
+
 sim_cluster *sim_cluster_new(sim_launch_state *launch, uint32_t n) {
   sim_cluster *cluster = calloc(1, sizeof *cluster);
   TL_ASSERT(cluster && n <= SIM_CLUSTER_MAX, "a cluster of %u CTAs", n);
@@ -209,6 +211,18 @@ static void time_out(sim_cluster *cluster, bool *out_any) {
     }
 }
 
+// A loop around a wait may also look at global memory: others may still end it, unless they can do
+// nothing either, or have done nothing for long.
+static bool grid_idle(sim_cluster *cluster) {
+  sim_launch_state *launch = cluster->launch;
+  bool others = launch->more_to_come;
+  for (uint32_t i = 0; i < launch->nresident; i++)
+    others |= launch->resident[i]->cluster != cluster && has_runnable(launch->resident[i]);
+  if (others)
+    return launch->clock - launch->effect_clock > IDLE_LIMIT;
+  return ++launch->idle_rounds > 4 * launch->nresident || launch->nresident == cluster->live;
+}
+
 sim_stuck sim_cluster_stuck(sim_cta *cta) {
   sim_cluster *cluster = cta->cluster;
   uint64_t effects = 0;
@@ -227,7 +241,7 @@ sim_stuck sim_cluster_stuck(sim_cta *cta) {
     cluster->stalled_rounds = 0;
   if (cluster->stalled_rounds >= 3) {
     cluster->stalled_rounds = 0;
-    return SIM_STUCK_DEAD;
+    return grid_idle(cluster) ? SIM_STUCK_DEAD : SIM_STUCK_YIELD;
   }
   cluster->stalled_effects = effects;
   cluster->stalled_rounds++;

@@ -588,10 +588,20 @@ void sim_run_grid(sim_launch_state *launch) {
   while (launch->verdict == SIM_OK && (run.started < run.total || run.nresident)) {
     sim_cta *cta = pick_cta(&run, &current, stay);
     uint64_t slice = CTA_SLICE, effects = cta->effects;
-    if (launch->machine->options.schedule == SIM_RANDOM)
-      slice = 64 + sim_random(launch) % 4096;
+    if (launch->machine->options.schedule == SIM_RANDOM) { // short and long turns
+      uint64_t draw = sim_random(launch);
+      slice = 1 + draw % (UINT64_C(16) << (draw >> 32) % 9);
+    }
+    launch->resident = run.resident;
+    launch->nresident = run.nresident;
+    launch->more_to_come =
+        run.started < run.total && run.nresident + run.cluster_ctas <= MAX_RESIDENT;
     run_slice(cta, slice);
     stay = cta->effects != effects; // a CTA that only spins lets the others run
+    if (stay) {
+      launch->idle_rounds = 0;
+      launch->effect_clock = launch->clock;
+    }
     if (cta->live_warps)
       continue;
     end_cta(cta);

@@ -255,6 +255,12 @@ struct sim_launch_state {
   uint32_t shared_total; // static + dynamic
   uint32_t nwarps;
   uint64_t clock; // warp instructions of the launch: %clock
+  // When a CTA last had an effect, and how often a cluster found nothing to do since.
+  uint64_t effect_clock;
+  uint32_t idle_rounds;
+  sim_cta *const *resident; // CTAs that run
+  uint32_t nresident;
+  bool more_to_come; // clusters that can start now
 };
 
 // --- slots --------------------------------------------------------------------------------------
