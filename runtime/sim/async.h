@@ -103,7 +103,7 @@ void sim_describe_mbar(const sim_cta *cta, uint32_t offset, tl_buf *out);
 typedef struct sim_mbar_info {
   sim_space space;
   bool wide, drop, no_complete, expect_tx, relaxed, noinc, state;
-  bool test; // test_wait never blocks
+  bool test;     // test_wait never blocks
   int32_t count; // slot of count, bytes, parity or (wide) state; SIM_SINK: none
 } sim_mbar_info;
 void sim_exec_mbar_init(sim_warp *w, const sim_op *op, uint32_t mask);
@@ -167,6 +167,7 @@ void sim_exec_getctarank(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_fence_proxy(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_fence_init(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_setmaxnreg(sim_warp *w, const sim_op *op, uint32_t mask); // imm: n; sub: 1 inc
+void sim_check_setmaxnreg(sim_cta *cta);                                // at the CTA's end
 
 // exec_mem.c: the read-modify-write of atomics and reductions, one element
 uint64_t sim_atom_apply(sim_atom_op what, ptx_type type, uint64_t old, uint64_t value,

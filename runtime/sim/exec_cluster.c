@@ -116,4 +116,16 @@ void sim_exec_setmaxnreg(sim_warp *w, const sim_op *op, uint32_t mask) {
     return;
   }
   w->regs_per_thread = n;
+  w->setmaxnreg_trail = w->setmaxnreg_trail * 1000003 + op->line;
+}
+
+// The four warps of a warpgroup execute the same setmaxnreg instructions.
+void sim_check_setmaxnreg(sim_cta *cta) {
+  for (uint32_t i = 0; i < cta->nwarps; i++) {
+    sim_warp *w = &cta->warps[i], *first = &cta->warps[i & ~3u];
+    if (w->setmaxnreg_trail != first->setmaxnreg_trail)
+      sim_fail(w, NULL, 0, SIM_DIVERGENT_ALIGNED,
+               "warps %u and %u of one warpgroup have executed different setmaxnreg instructions",
+               first->index, w->index);
+  }
 }

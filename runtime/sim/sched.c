@@ -497,6 +497,8 @@ static void start_cta(sim_cta *cta, sim_cluster *cluster, const uint32_t id[3]) 
 }
 
 static void end_cta(sim_cta *cta) {
+  if (cta->launch->verdict == SIM_OK)
+    sim_check_setmaxnreg(cta);
   if (!cta->exited)
     sim_cluster_exit(cta->cluster, cta);
   sim_counters *counters = &cta->launch->machine->counters;

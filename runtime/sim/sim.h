@@ -30,14 +30,14 @@ typedef void (*sim_fn)(sim_warp *warp, const sim_op *op, uint32_t mask);
 
 // How the scheduler treats an op.
 typedef enum sim_flow {
-  SIM_FLOW_NEXT,    // run fn for the active lanes, go on
+  SIM_FLOW_NEXT,      // run fn for the active lanes, go on
   SIM_FLOW_WARPGROUP, // needs four whole warps here: exec_wgmma.c
-  SIM_FLOW_BRANCH,  // to op->target where the guard holds
-  SIM_FLOW_EXIT,    // lanes where the guard holds are done
-  SIM_FLOW_SYNC,    // needs all live lanes of the membermask (slot op->member) here
-  SIM_FLOW_ALIGNED, // needs all live lanes of the warp here; then fn
-  SIM_FLOW_BARRIER, // CTA barrier: sync.c
-  SIM_FLOW_WAIT     // fn may set warp->stay: the path then waits at the op and runs it again
+  SIM_FLOW_BRANCH,    // to op->target where the guard holds
+  SIM_FLOW_EXIT,      // lanes where the guard holds are done
+  SIM_FLOW_SYNC,      // needs all live lanes of the membermask (slot op->member) here
+  SIM_FLOW_ALIGNED,   // needs all live lanes of the warp here; then fn
+  SIM_FLOW_BARRIER,   // CTA barrier: sync.c
+  SIM_FLOW_WAIT       // fn may set warp->stay: the path then waits at the op and runs it again
 } sim_flow;
 
 struct sim_op {
@@ -61,7 +61,7 @@ enum {
   SIM_OPF_NOT_A = 1, // predicate operand a is negated
   SIM_OPF_NOT_B = 2,
   SIM_OPF_NOT_C = 4,
-  SIM_OPF_ALIGNED = 8,   // barrier with .aligned
+  SIM_OPF_ALIGNED = 8,    // barrier with .aligned
   SIM_OPF_GENERATED = 16, // not counted as an instruction (reads of special registers)
   SIM_OPF_WGMMA_REG = 32  // touches a register that some wgmma uses: program->touched
 };
@@ -104,12 +104,12 @@ typedef struct sim_program { // one entry
 // --- running state ------------------------------------------------------------------------------
 typedef enum sim_path_state {
   SIM_PATH_RUN,
-  SIM_PATH_ALIGN,   // at an aligned op, waiting for the other lanes of the warp
-  SIM_PATH_LANES,   // at a .sync op, waiting for the lanes of the membermask
-  SIM_PATH_GATHER,  // at a barrier without .aligned, waiting for the warp's other lanes
-  SIM_PATH_BARRIER, // arrived at CTA barrier `barrier`, waiting for the others
+  SIM_PATH_ALIGN,     // at an aligned op, waiting for the other lanes of the warp
+  SIM_PATH_LANES,     // at a .sync op, waiting for the lanes of the membermask
+  SIM_PATH_GATHER,    // at a barrier without .aligned, waiting for the warp's other lanes
+  SIM_PATH_BARRIER,   // arrived at CTA barrier `barrier`, waiting for the others
   SIM_PATH_WARPGROUP, // at a warpgroup op, waiting for the other warps
-  SIM_PATH_EVENT    // asks again when rescheduled (mbarrier waits of later forms)
+  SIM_PATH_EVENT      // asks again when rescheduled (mbarrier waits of later forms)
 } sim_path_state;
 
 typedef struct sim_path {
@@ -143,17 +143,18 @@ struct sim_warp {
   uint64_t steps; // warp instructions executed
   sim_mem_view view;
   sim_region local;
-  uint32_t async_open[32];                // per lane: cp.async groups committed so far
-  uint32_t async_token[SIM_ASYNC_GROUPS]; // the race detector's token of recent groups
-  const sim_op *op;                       // being executed
-  uint8_t blocked;                        // no path can run
-  bool stay, timed_out;                   // SIM_FLOW_WAIT: asks to wait; must not
-  uint32_t wait_at;                       // with stay
-  uint32_t bulk_open[32];                 // per lane: bulk groups committed so far
+  uint32_t async_open[32];                  // per lane: cp.async groups committed so far
+  uint32_t async_token[SIM_ASYNC_GROUPS];   // the race detector's token of recent groups
+  const sim_op *op;                         // being executed
+  uint8_t blocked;                          // no path can run
+  bool stay, timed_out;                     // SIM_FLOW_WAIT: asks to wait; must not
+  uint32_t wait_at;                         // with stay
+  uint32_t bulk_open[32];                   // per lane: bulk groups committed so far
   sim_group_tokens groups[SIM_WARP_GROUPS]; // not yet waited for; oldest first
   uint32_t ngroups;
   uint32_t cluster_arrived, cluster_done; // lanes at the cluster barrier; released, not yet waited
   uint32_t regs_per_thread;               // setmaxnreg; 0: unknown
+  uint32_t setmaxnreg_trail;              // which setmaxnreg instructions it has executed
 };
 
 typedef struct sim_barrier {
