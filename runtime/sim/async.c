@@ -156,7 +156,11 @@ void sim_cluster_exit(sim_cluster *cluster, sim_cta *cta) {
   for (sim_bulk *bulk = cluster->bulk; bulk && cluster->launch->verdict == SIM_OK;
        bulk = bulk->next) {
     bool own = bulk->warp->cta == cta; // what it sent to others may still fly
-    if (own && bulk->end == SIM_BULK_GROUP) {
+    if (own && bulk->end == SIM_BULK_GROUP && bulk->group >= bulk->warp->bulk_open[bulk->lane]) {
+      sim_fail(bulk->warp, bulk->op, 1u << bulk->lane, SIM_PENDING_ASYNC,
+               "CTA (%u,%u,%u) ended and this operation was never committed to a bulk group",
+               cta->id[0], cta->id[1], cta->id[2]);
+    } else if (own && bulk->end == SIM_BULK_GROUP) {
       // Stores without a wait end with the grid; the hardware keeps the CTA's shared memory for
       // them, so their sources are still what was left there.
       sim_bulk_fire(bulk, 2);
