@@ -36,10 +36,12 @@ static const char help_text[] =
     "                 \"x\": {\"f32\": [1.5, 2]}, \"h\": {\"hex\": \"00ff\"} },\n"
     "    \"params\": [ {\"buffer\": \"d\", \"offset\": 0}, {\"u32\": 256}, {\"i64\": 7}, {\"f32\": "
     "1.0}, {\"bytes\": \"00ff\"},\n"
-    "      {\"tensormap\": {\"buffer\": \"a\", \"offset\": 0, \"dtype\": \"bf16\", \"dims\": [64, 128], "
+    "      {\"tensormap\": {\"buffer\": \"a\", \"offset\": 0, \"dtype\": \"bf16\", \"dims\": [64, "
+    "128], "
     "\"strides_bytes\": [128],\n"
     "        \"box\": [64, 64], \"elem_strides\": [1, 1], \"swizzle\": \"128B\", \"fill\": "
-    "\"zeros\"}} ],\n"
+    "\"zeros\"}},\n"
+    "      {\"struct\": [ {\"at\": 0, \"u32\": 4}, {\"at\": 8, \"buffer\": \"d\"} ]} ],\n"
     "    \"outputs\": { \"d\": \"d.npy\" }, \"print\": { \"d\": \"f32\" } }\n"
     "exit status: 0 ok, 1 wrong input, 2 usage, 3 a check failed, 70 internal error\n";
 
@@ -345,6 +347,32 @@ static int pack_tensormap(run *r, size_t index, json_t *spec, uint8_t *out, uint
   return SIM_TENSOR_MAP_BYTES;
 }
 
+static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room);
+
+// A struct: members at their offsets, zeros between; it fills the parameter.
+static int pack_struct(run *r, size_t index, const json_t *members, uint8_t *out, uint32_t room) {
+  size_t i;
+  json_t *member;
+  if (!json_is_array(members))
+    return input_error(r, "parameter %zu: struct needs a list of members", index), -1;
+  memset(out, 0, room);
+  json_array_foreach(members, i, member) {
+    const json_t *at = json_object_get(member, "at");
+    json_int_t offset = json_integer_value(at);
+    if (!json_is_integer(at) || offset < 0 || offset > room)
+      return input_error(r, "parameter %zu: member %zu has no place 'at' inside", index, i), -1;
+    json_t *rest = json_copy(member);
+    json_object_del(rest, "at");
+    int bytes = pack_param(r, index, rest, out + offset, room - (uint32_t)offset);
+    json_decref(rest);
+    if (bytes < 0)
+      return -1;
+    if ((uint32_t)bytes > room - (uint32_t)offset)
+      return input_error(r, "parameter %zu: member %zu does not fit", index, i), -1;
+  }
+  return (int)room;
+}
+
 // The bytes of one parameter; its size or -1.
 static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room) {
   const char *key;
@@ -369,6 +397,8 @@ static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t
   }
   if ((value = json_object_get(spec, "tensormap")))
     return pack_tensormap(r, index, value, out, room);
+  if ((value = json_object_get(spec, "struct")))
+    return pack_struct(r, index, value, out, room);
   json_object_foreach(spec, key, value) {
     uint8_t number[8];
     size_t bytes = pack_number(key, value, number);

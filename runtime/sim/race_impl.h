@@ -117,7 +117,9 @@ static inline bool is_bulk_epoch(const sim_race *race, uint64_t e) {
 // Whether e is an access by the generic proxy that the async proxy may not see yet.
 static inline bool hidden_from_async(const sim_race_agent *agent, uint64_t e, bool global) {
   const sim_race *race = agent->cta->race;
-  if (is_bulk_epoch(race, e))
+  // What cp.async wrote is taken as visible: shipped kernels (CUTLASS, Triton, FlashMLA) feed wgmma
+  // with it and have no proxy fence.
+  if (epoch_agent(e) % race->agents_per_cta >= race->warps)
     return false;
   uint32_t local = epoch_agent(e) - agent->cta->first_agent;
   if (local < race->agents_per_cta)
