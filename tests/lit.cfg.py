@@ -5,7 +5,8 @@
 #
 # A file is a test when it ends in one of the suffixes below and lies outside a folder `inputs`.
 # RUN lines are bash. Substitutions beside lit's own %s %S %t:
-#   %tilec %tilerun %ptxsim   the tools          %ptxas   the assembler (REQUIRES: ptxas)
+#   %tilec %tilerun %ptxsim   the tools          %ptxas   the assembler; without one it does nothing, so
+#                             what depends on its output says REQUIRES: ptxas
 #   FileCheck, count          LLVM's             not CMD  CMD must exit with 1, 2 or 3: a crash or an
 #   exits N CMD               exactly N                   internal error (70) is no expected failure
 #   golden FILE               standard input must equal FILE; `./dev rebase` rewrites it
@@ -58,7 +59,7 @@ if ptxas:
     config.available_features.add("ptxas")
     config.environment["TILE_PTXAS"] = ptxas
 else:
-    lit_config.note("no ptxas: tests that need one are skipped")
+    lit_config.note("no ptxas: tests that need one are skipped, others assemble nothing")
 if has_gpu():
     config.available_features.add("cuda")
 else:
@@ -75,7 +76,7 @@ config.substitutions += [
     (r"%tilec\b", os.path.join(tools, "tilec")),
     (r"%tilerun\b", os.path.join(tools, "tilerun")),
     (r"%ptxsim\b", os.path.join(tools, "ptxsim")),
-    (r"%ptxas\b", ptxas or "ptxas-was-not-found"),
+    (r"%ptxas\b", ptxas or "bash %s/without-ptxas.sh" % helpers),
     (r"%python\b", sys.executable),
     (r"%root\b", root),
     (word % "FileCheck", os.path.join(llvm, "FileCheck")),
