@@ -13,6 +13,8 @@ const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op 
 // The value as computed for another iteration: its slice of the loop body, cloned once per map. The
 // map says which value stands for the induction variable.
 ir_val ir_at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val);
+// Is the access to an input that nothing in the kernel writes?
+bool ir_reads_only_input(const ir_func *func, const ir_access *access);
 // Does the region lie inside the operation?
 bool ir_region_inside(const ir_region *region, const ir_op *op);
 // Region in which the value is defined.

@@ -70,7 +70,7 @@ static bool runs_ahead(const ir_func *func, const ir_op *loop, ir_val val) {
   return true;
 }
 
-static bool reads_only_input(const ir_func *func, const ir_access *access) {
+bool ir_reads_only_input(const ir_func *func, const ir_access *access) {
   const ir_op *tensor = ir_def(func, access->tensor);
   if (!tensor || tensor->code != IR_TENSOR)
     return false;
@@ -87,7 +87,7 @@ const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op 
     return "a scalar";
   if (ir_some(access.mask) || ir_some(access.other))
     return "it has a mask or a fill value";
-  if (!reads_only_input(func, &access))
+  if (!ir_reads_only_input(func, &access))
     return "the kernel may write its tensor";
   for (int i = 0; loop && i < access.rank; i++)
     if (!runs_ahead(func, loop, load->args[access.first_sub + i]))

@@ -46,14 +46,20 @@ typedef struct split {
 static bool is_scaled(const split *s) { return s->dot->code == IR_DOT_SCALED; }
 
 typedef struct census {
-  int dots, loops;
+  const ir_func *func;
+  int dots;
   ir_op *dot;
-  bool has_results; // of atomics: the feeder would repeat them
+  bool has_results;  // of atomics: the feeder would repeat them
+  bool reads_output; // its loops may depend on what the warpgroups have not stored yet
 } census;
 
-static void count_dots(ir_op *op, void *user) {
+static void take_census(ir_op *op, void *user) {
   census *found = user;
   found->has_results |= op->code == IR_ATOMIC && op->nres;
+  if (op->code == IR_LOAD) {
+    ir_access access = ir_access_of(found->func, op);
+    found->reads_output |= !ir_reads_only_input(found->func, &access);
+  }
   if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
     return;
   found->dots++;
@@ -114,13 +120,17 @@ static const char *find_operands(split *s) {
 }
 
 static const char *find(split *s) {
-  census found = {0};
-  ir_walk(s->func->body, count_dots, &found);
-  if (found.dots != 1)
-    return found.dots ? "the kernel has several dots" : NULL;
+  census found = {.func = s->func};
+  ir_walk(s->func->body, take_census, &found);
+  s->dot = found.dot;
+  if (!s->dot)
+    return NULL;
+  if (found.dots > 1)
+    return "the kernel has several dots";
   if (found.has_results)
     return "the kernel uses what an atomic returns";
-  s->dot = found.dot;
+  if (found.reads_output)
+    return "the kernel reads a tensor that it may write, which the feeder would see too early";
   s->loop = found.dot->parent->parent;
   if (!s->loop || s->loop->code != IR_FOR || ir_int(s->loop, "pipeline", 0) < 2)
     return "the dot stands in no pipelined loop";
@@ -169,9 +179,7 @@ static void add_descriptor(split *s, operand *o) {
   const ir_op *tensor = ir_def(s->func, access.tensor);
   const ty_type *tile = ir_type(s->func, o->load->res[0]);
   const char *name = ir_str(tensor, "name", "");
-  ir_val val =
-      ir_add_param(s->func, IR_PARAM_TMAP, name, ty_ptr(&s->func->module->types, tile->dtype));
-  (void)val;
+  ir_add_param(s->func, IR_PARAM_TMAP, name, ty_ptr(&s->func->module->types, tile->dtype));
   o->param = (int)s->func->params.len - 1;
   ir_param *param = &s->func->params.data[o->param];
   param->nbox = access.rank;
@@ -228,7 +236,6 @@ static void make_feeder(split *s) {
 }
 
 static ir_val spread(split *s, ir_builder *b, ir_val scale, int axis, const ty_type *tile) {
-  (void)axis;
   const ty_type *type = ir_type(s->func, scale);
   ir_val column = scale;
   if (type->rank == 1) {
@@ -264,7 +271,8 @@ static ir_val multiply(split *s, ir_builder *b) {
 
 // Loads one iteration ahead what the warpgroups themselves load, the scales, while the product
 // runs: before it, a late scale would hold back its issue. One load more than there are iterations
-// is safe, since a subscript outside the tensor reads zeros without touching memory.
+// is safe, since a subscript outside the tensor reads zeros without touching memory; an @inbounds
+// load has no such check and stays where it is.
 static void load_ahead(split *s, ir_op *load, ir_op *drain) {
   ir_func *func = s->func;
   ir_val iv = s->loop->regions[0]->params[0];
@@ -285,7 +293,7 @@ static void load_ahead(split *s, ir_op *load, ir_op *drain) {
 static void load_scales_ahead(split *s, ir_op *drain) {
   TL_VEC(ir_op *) loads = {0};
   for (ir_op *op = s->loop->regions[0]->first; op; op = op->next)
-    if (op->code == IR_LOAD && op != s->a.load && op != s->b.load &&
+    if (op->code == IR_LOAD && op != s->a.load && op != s->b.load && !ir_int(op, "inbounds", 0) &&
         !ir_refuse_ahead(s->func, op, s->loop))
       tl_push(s->ctx->scratch, &loads, op);
   for (uint32_t i = 0; i < loads.len; i++)
