@@ -150,6 +150,9 @@ bool ll_is_copy(const ir_layout *layout, int reg);
 int64_t ll_column_bits(const ir_layout *layout, int elem_bytes);
 // Registers as the owners have them, handed to the lanes and warps that hold copies.
 void ll_share_copies(ll_ctx *c, const ir_layout *layout, ll_v *regs, int count);
+// Do registers from bit `bits` up, warps and repetitions move along the last dim by multiples of
+// `unit` only?
+bool ll_beyond_lanes_multiple(const ir_layout *layout, int bits, int unit);
 // Largest power of two V <= limit so that registers V*i .. V*i+V-1 are V consecutive elements of
 // the last dim, the first at a multiple of V within the tile.
 int ll_run(const ir_layout *layout, int limit);

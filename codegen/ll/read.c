@@ -58,21 +58,6 @@ static bool quads_along(const ir_layout *layout, int log_elems, int dim_in, int 
   return true;
 }
 
-// Everything beyond one matrix moves in whole 16-byte units along the last dim.
-static bool rows_aligned(const ir_layout *layout, int log_elems, int unit) {
-  int last = layout->rank - 1;
-  for (int i = log_elems; i < layout->nreg_bits; i++)
-    if (layout->reg[i][last] % unit)
-      return false;
-  for (int i = 0; i < layout->nwarp_bits; i++)
-    if (layout->warp[i][last] % unit)
-      return false;
-  for (int i = 0; i < layout->nreps; i++)
-    if (layout->rep[i].dim == last && layout->rep[i].stride % unit)
-      return false;
-  return true;
-}
-
 static bool recognise(ll_pending *p) {
   const ir_layout *layout = p->layout;
   int bits = tl_dtype_bits(p->field.buf->dtype), rank = layout->rank;
@@ -84,7 +69,8 @@ static bool recognise(ll_pending *p) {
   int log_elems = bits == 8 ? 2 : bits == 16 ? 1 : 0;
   p->per_word = 1 << log_elems;
   p->nwords = ir_layout_regs(layout) / p->per_word;
-  if (!rows_aligned(layout, log_elems, 128 / bits))
+  // Everything beyond one matrix moves in whole 16-byte units along the last dim.
+  if (!ll_beyond_lanes_multiple(layout, log_elems, 128 / bits))
     return false;
   p->row_dim = rank - 2;
   p->transposed = false;

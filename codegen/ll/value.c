@@ -189,15 +189,10 @@ bool ll_is_copy(const ir_layout *layout, int reg) {
   return false;
 }
 
-// Can every contribution to the last dim but the low `bits` register bits be a multiple of 1 <<
-// bits?
-static bool rest_is_multiple(const ir_layout *layout, int bits) {
-  int last = layout->rank - 1, unit = 1 << bits;
+bool ll_beyond_lanes_multiple(const ir_layout *layout, int bits, int unit) {
+  int last = layout->rank - 1;
   for (int i = bits; i < layout->nreg_bits; i++)
     if (layout->reg[i][last] % unit)
-      return false;
-  for (int i = 0; i < IR_LANE_BITS; i++)
-    if (layout->lane[i][last] % unit)
       return false;
   for (int i = 0; i < layout->nwarp_bits; i++)
     if (layout->warp[i][last] % unit)
@@ -206,6 +201,15 @@ static bool rest_is_multiple(const ir_layout *layout, int bits) {
     if (layout->rep[i].dim == last && layout->rep[i].stride % unit)
       return false;
   return true;
+}
+
+// Can every contribution to the last dim but the low `bits` register bits be a multiple of 1 <<
+// bits?
+static bool rest_is_multiple(const ir_layout *layout, int bits) {
+  for (int i = 0; i < IR_LANE_BITS; i++)
+    if (layout->lane[i][layout->rank - 1] % (1 << bits))
+      return false;
+  return ll_beyond_lanes_multiple(layout, bits, 1 << bits);
 }
 
 int ll_run(const ir_layout *layout, int limit) {

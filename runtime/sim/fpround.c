@@ -19,7 +19,8 @@ static int host_mode(tl_round round) {
   }
 }
 
-static float f32_nearest(sim_flt_op what, float a, float b, float c) {
+// In the host's current rounding mode.
+static inline float f32_apply(sim_flt_op what, float a, float b, float c) {
   switch (what) {
   case SIM_FLT_ADD:
     return a + b;
@@ -40,37 +41,16 @@ static float f32_nearest(sim_flt_op what, float a, float b, float c) {
 
 float sim_f32_rounded(sim_flt_op what, tl_round round, float a, float b, float c) {
   if (round == TL_RN)
-    return f32_nearest(what, a, b, c);
-  volatile float x = a, y = b, z = c, r;
+    return f32_apply(what, a, b, c);
+  volatile float x = a, y = b, z = c, r; // keeps the operation between the two mode changes
   fesetround(host_mode(round));
-  switch (what) {
-  case SIM_FLT_ADD:
-    r = x + y;
-    break;
-  case SIM_FLT_SUB:
-    r = x - y;
-    break;
-  case SIM_FLT_MUL:
-    r = x * y;
-    break;
-  case SIM_FLT_FMA:
-    r = fmaf(x, y, z);
-    break;
-  case SIM_FLT_DIV:
-    r = x / y;
-    break;
-  case SIM_FLT_RCP:
-    r = 1.0f / x;
-    break;
-  default:
-    r = sqrtf(x);
-    break;
-  }
+  r = f32_apply(what, x, y, z);
   fesetround(FE_TONEAREST);
   return r;
 }
 
-static double f64_nearest(sim_flt_op what, double a, double b, double c) {
+// In the host's current rounding mode.
+static inline double f64_apply(sim_flt_op what, double a, double b, double c) {
   switch (what) {
   case SIM_FLT_ADD:
     return a + b;
@@ -91,32 +71,10 @@ static double f64_nearest(sim_flt_op what, double a, double b, double c) {
 
 double sim_f64_rounded(sim_flt_op what, tl_round round, double a, double b, double c) {
   if (round == TL_RN)
-    return f64_nearest(what, a, b, c);
-  volatile double x = a, y = b, z = c, r;
+    return f64_apply(what, a, b, c);
+  volatile double x = a, y = b, z = c, r; // keeps the operation between the two mode changes
   fesetround(host_mode(round));
-  switch (what) {
-  case SIM_FLT_ADD:
-    r = x + y;
-    break;
-  case SIM_FLT_SUB:
-    r = x - y;
-    break;
-  case SIM_FLT_MUL:
-    r = x * y;
-    break;
-  case SIM_FLT_FMA:
-    r = fma(x, y, z);
-    break;
-  case SIM_FLT_DIV:
-    r = x / y;
-    break;
-  case SIM_FLT_RCP:
-    r = 1.0 / x;
-    break;
-  default:
-    r = sqrt(x);
-    break;
-  }
+  r = f64_apply(what, x, y, z);
   fesetround(FE_TONEAREST);
   return r;
 }
