@@ -1,0 +1,109 @@
+// The channel of a split loop and the role that fills it.
+//
+// The feeder is a clone of the whole role from which everything but puts and what they need is
+// dead. Both roles run the same loops, so their slot counters agree without ever being restarted.
+#include "ir/layout.h"
+#include "ir/specialize.h"
+
+enum { MAX_STAGES = 8 };
+
+// --- buffers, channel, descriptors -------------------------------------------------------------
+
+static ir_val declare_buffer(split *s, ir_builder *b, const ir_op *load) {
+  const ty_type *tile = ir_type(s->func, load->res[0]);
+  int64_t dims[TY_MAX_RANK] = {s->depth, tile->dims[0], tile->dims[1]};
+  const ty_type *type = ty_buf(&s->func->module->types, tile->dtype, 3, dims);
+  ir_val buffer = ir_build1(b, IR_BUFFER, type, 0, NULL);
+  ir_layout layout = ir_layout_shared(tile, 128, 0);
+  s->func->vals.data[buffer.id].layout = ir_layout_intern(s->func, &layout);
+  return buffer;
+}
+
+static int64_t tile_bytes(const split *s, const operand *o) {
+  const ty_type *tile = ir_type(s->func, o->load->res[0]);
+  return ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8;
+}
+
+static void choose_depth(split *s) {
+  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b);
+  int64_t rounded =
+      (tile_bytes(s, &s->a) + 1023) / 1024 * 1024 + (tile_bytes(s, &s->b) + 1023) / 1024 * 1024;
+  int64_t fits = (s->func->target->smem_cta_bytes - 1024) / rounded;
+  s->depth = fits > MAX_STAGES ? MAX_STAGES : (int)fits;
+}
+
+// One copy moves rows of 128 bytes, the span of the swizzle; wider tiles take several.
+static void add_descriptor(split *s, operand *o) {
+  ir_access access = ir_access_of(s->func, o->load);
+  const ir_op *tensor = ir_def(s->func, access.tensor);
+  const ty_type *tile = ir_type(s->func, o->load->res[0]);
+  const char *name = ir_str(tensor, "name", "");
+  ir_add_param(s->func, IR_PARAM_TMAP, name, ty_ptr(&s->func->module->types, tile->dtype));
+  o->param = (int)s->func->params.len - 1;
+  ir_param *param = &s->func->params.data[o->param];
+  param->nbox = access.rank;
+  param->swizzle = 128;
+  for (int d = 0, dim = 0; d < access.rank; d++)
+    param->box[d] = access.subs[d] == 'r' ? tile->dims[dim++] : 1;
+  param->box[access.rank - 1] = 128 * 8 / tl_dtype_bits(tile->dtype);
+}
+
+bool split_declare_channel(split *s) {
+  choose_depth(s);
+  if (s->depth < 2)
+    return false;
+  ir_builder b = {s->func, s->func->body, s->role, s->loop->loc};
+  ir_val buffers[2] = {declare_buffer(s, &b, s->a.load), declare_buffer(s, &b, s->b.load)};
+  s->channel = ir_build1(&b, IR_CHANNEL, ty_chan(&s->func->module->types), 2, buffers);
+  ir_set_int(s->func, ir_def(s->func, s->channel), "depth", s->depth);
+  ir_set_str(s->func, ir_def(s->func, s->channel), "engine", "tma");
+  add_descriptor(s, &s->a);
+  add_descriptor(s, &s->b);
+  return true;
+}
+
+// --- the feeder --------------------------------------------------------------------------------
+
+ir_op *split_on_channel(split *s, ir_builder *b, ir_code code) {
+  return ir_build(b, code, 1, &s->channel, 0, NULL);
+}
+
+static void put(split *s, ir_builder *b, const operand *o, int field, const ir_map *map) {
+  ir_access access = ir_access_of(s->func, o->load);
+  ir_val args[2 + TY_MAX_RANK] = {s->channel, ir_map_get(map, access.tensor)};
+  for (int d = 0; d < access.rank; d++)
+    args[2 + d] = ir_map_get(map, o->load->args[access.first_sub + d]);
+  b->loc = o->load->loc;
+  ir_op *copy = ir_build(b, IR_COPY, 2 + (uint32_t)access.rank, args, 0, NULL);
+  ir_set_int(s->func, copy, "field", field);
+  ir_set_str(s->func, copy, "subs", access.subs);
+  ir_set_str(s->func, copy, "engine", "tma");
+  ir_set_int(s->func, copy, "map", o->param);
+}
+
+// Effects belong to the math role; what only they needed dies in the cleanup.
+static void strip_effects(ir_op *op, void *user) {
+  (void)user;
+  if (op->code == IR_STORE || op->code == IR_PRINT || op->code == IR_ASSERT ||
+      (op->code == IR_ATOMIC && !op->nres))
+    ir_unlink(op);
+}
+
+void split_make_feeder(split *s) {
+  ir_map map;
+  ir_map_init(s->func, &map);
+  ir_builder b = {s->func, s->func->body, s->role->next, s->loop->loc};
+  ir_op *feed = ir_clone(&b, s->role, &map);
+  ir_set_str(s->func, feed, "name", "feed");
+  ir_set_int(s->func, feed, "warps", s->func->extra_warps);
+  ir_walk(feed->regions[0], strip_effects, NULL);
+  // The loop's clone is found through its induction variable; the puts stand where the loads did,
+  // behind whatever computes their subscripts.
+  ir_val iv = ir_map_get(&map, s->loop->regions[0]->params[0]);
+  ir_region *body = ir_info_of(s->func, iv)->region;
+  ir_builder end = {s->func, body, body->last, s->loop->loc};
+  ir_set_int(s->func, split_on_channel(s, &end, IR_ACQUIRE), "tx", s->slot_bytes);
+  put(s, &end, &s->a, 0, &map);
+  put(s, &end, &s->b, 1, &map);
+  split_on_channel(s, &end, IR_COMMIT);
+}

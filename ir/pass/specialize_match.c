@@ -1,0 +1,97 @@
+// Which loops can be split into a feeder and multiplying warpgroups, and why others cannot.
+#include "ir/specialize.h"
+
+typedef struct census {
+  const ir_func *func;
+  int dots;
+  ir_op *dot;
+  bool has_results;  // of atomics: the feeder would repeat them
+  bool reads_output; // its loops may depend on what the warpgroups have not stored yet
+} census;
+
+static void take_census(ir_op *op, void *user) {
+  census *found = user;
+  found->has_results |= op->code == IR_ATOMIC && op->nres;
+  if (op->code == IR_LOAD) {
+    ir_access access = ir_access_of(found->func, op);
+    found->reads_output |= !ir_reads_only_input(found->func, &access);
+  }
+  if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
+    return;
+  found->dots++;
+  found->dot = op;
+}
+
+static const char *refuse_tile(const split *s) {
+  const ty_type *acc = ir_type(s->func, s->dot->res[0]);
+  const ty_type *a = ir_type(s->func, s->dot->args[0]);
+  const ty_type *b = ir_type(s->func, s->dot->args[split_is_scaled(s) ? 2 : 1]);
+  bool narrow = a->dtype == TL_F8E4M3 || a->dtype == TL_F8E5M2;
+  if (!narrow && (a->dtype != b->dtype || (a->dtype != TL_BF16 && a->dtype != TL_F16)))
+    return "its operands are not bf16, f16 or fp8";
+  if (acc->dtype != TL_F32)
+    return "its accumulator is not f32";
+  if (acc->dims[0] != 64 && acc->dims[0] != 128)
+    return "M of the tile is neither 64 nor 128";
+  if (acc->dims[1] > 256)
+    return "N of the tile is above 256";
+  if (a->dims[1] * tl_dtype_bits(a->dtype) / 8 % 128 != 0)
+    return "K of the tile is no multiple of 128 bytes";
+  int64_t promote = ir_int(s->dot, "promote", 0);
+  if (promote && promote != a->dims[1])
+    return "K of the tile is not the promotion interval";
+  if (split_is_scaled(s) && ir_int(s->dot, "granularity", 0) != a->dims[1])
+    return "K of the tile is not the granularity of the scales";
+  return NULL;
+}
+
+static const char *refuse_load(const split *s, const ir_op *load) {
+  const char *why = ir_refuse_async(s->func, load, s->loop);
+  if (why)
+    return why;
+  ir_access access = ir_access_of(s->func, load);
+  if (load->parent != s->loop->regions[0])
+    return "an operand is not loaded in the loop itself";
+  if (access.subs[access.rank - 1] != 'r' || ir_type(s->func, load->res[0])->rank != 2)
+    return "an operand's tile does not end with its contiguous dim";
+  if (ir_access_align(s->facts, load) < 16)
+    return "rows of an operand are not known to start at multiples of 16 bytes";
+  return NULL;
+}
+
+// a as loaded; b transposed, so that K is innermost in memory for both.
+static const char *find_operands(split *s) {
+  ir_op *a = ir_def(s->func, s->dot->args[0]);
+  ir_op *b = ir_def(s->func, s->dot->args[split_is_scaled(s) ? 2 : 1]);
+  if (!a || a->code != IR_LOAD)
+    return "the first operand is not loaded";
+  if (!b || b->code != IR_PERMUTE)
+    return "the second operand is not a transposed load";
+  b = ir_def(s->func, b->args[0]);
+  if (!b || b->code != IR_LOAD)
+    return "the second operand is not a transposed load";
+  s->a.load = a, s->b.load = b;
+  const char *why = refuse_load(s, a);
+  return why ? why : refuse_load(s, b);
+}
+
+const char *split_match(split *s) {
+  census found = {.func = s->func};
+  ir_walk(s->func->body, take_census, &found);
+  s->dot = found.dot;
+  if (!s->dot)
+    return NULL;
+  if (found.dots > 1)
+    return "the kernel has several dots";
+  if (found.has_results)
+    return "the kernel uses what an atomic returns";
+  if (found.reads_output)
+    return "the kernel reads a tensor that it may write, which the feeder would see too early";
+  s->loop = found.dot->parent->parent;
+  if (!s->loop || s->loop->code != IR_FOR || ir_int(s->loop, "pipeline", 0) < 2)
+    return "the dot stands in no pipelined loop";
+  if (!strcmp(ir_str(s->loop, "specialize", ""), "off"))
+    return "the loop says @specialize(off)";
+  const char *why = refuse_tile(s);
+  return why ? why : find_operands(s);
+}

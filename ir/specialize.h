@@ -1,0 +1,42 @@
+// What the files of pass/specialize*.c share: the loop being split and the steps of the split.
+//
+//   specialize.c        the pass: order of the steps, registers, remarks
+//   specialize_match.c  which loops qualify, and why others do not
+//   specialize_feed.c   channel, TMA descriptors and the role that fills the slots
+//   specialize_math.c   the role that multiplies what the slots hold
+#ifndef IR_SPECIALIZE_H
+#define IR_SPECIALIZE_H
+#include "ir/facts.h"
+#include "ir/pass_list.h"
+#include "ir/pipeline_util.h"
+
+typedef struct operand {
+  ir_op *load;
+  int param; // position of its TMA descriptor among the parameters
+} operand;
+
+typedef struct split {
+  ir_pass_ctx *ctx;
+  ir_func *func;
+  ir_facts *facts;
+  ir_op *role, *loop, *dot;
+  ir_op *drain; // where the product is complete
+  operand a, b;
+  ir_val channel;
+  int depth;
+  int64_t slot_bytes;
+} split;
+
+static inline bool split_is_scaled(const split *s) { return s->dot->code == IR_DOT_SCALED; }
+
+// Finds dot, loop and operands. NULL, or why the loop stays as it is; no dot: s->dot is NULL.
+const char *split_match(split *s);
+// Declares the channel before the role; false when not even two slots fit.
+bool split_declare_channel(split *s);
+// Clones the role into the feeder behind it.
+void split_make_feeder(split *s);
+// Turns the role into the consumer of the channel.
+void split_make_math(split *s);
+// One operation on the channel.
+ir_op *split_on_channel(split *s, ir_builder *b, ir_code code);
+#endif
