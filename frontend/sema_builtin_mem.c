@@ -14,11 +14,31 @@ static bool no_hints(fe_ctx *ctx, const fe_call *call) {
   return true;
 }
 
+// Two 4-bit elements share a byte, and only whole bytes move. NULL: the access is fine.
+static const char *refuse_packed(fe_ctx *ctx, const fe_call *call, const fe_access *access) {
+  const fe_tensor *tensor = access->tensor;
+  int64_t stride = 0;
+  if (tl_dtype_bits(tensor->dtype) != 4)
+    return NULL;
+  if (tensor->dtype == TL_I4)
+    return "is not lowered yet";
+  if (!ir_is_const_int(ctx->func, tensor->strides[tensor->rank - 1].val, &stride) || stride != 1)
+    return "needs a last dim of stride 1";
+  if (access->subs[tensor->rank - 1] != 'r')
+    return "takes a range along the last dim";
+  if (access->type->dims[access->type->rank - 1] % 2)
+    return "takes an even number of elements along the last dim";
+  if (fe_named(call, "mask") || fe_named(call, "other"))
+    return "has no mask and no fill value";
+  return NULL;
+}
+
 static fe_access *want_access(fe_ctx *ctx, const fe_call *call) {
   fe_value v = call->values[0];
-  if (v.kind == FV_ACCESS && tl_dtype_bits(v.access->tensor->dtype) == 4) {
+  const char *why = v.kind == FV_ACCESS ? refuse_packed(ctx, call, v.access) : NULL;
+  if (why) {
     fe_error(ctx, call->args[0]->span, DIAG_E0623, call->name,
-             tl_dtype_name(v.access->tensor->dtype));
+             tl_dtype_name(v.access->tensor->dtype), why);
     return NULL;
   }
   if (v.kind == FV_ACCESS)

@@ -22,7 +22,8 @@ bool ir_layout_equal(const ir_layout *a, const ir_layout *b) {
   if (a->kind != b->kind || a->rank != b->rank)
     return false;
   if (a->kind == IR_LAYOUT_SHARED)
-    return a->swizzle_bytes == b->swizzle_bytes && a->pad_bytes == b->pad_bytes;
+    return a->swizzle_bytes == b->swizzle_bytes && a->pad_bytes == b->pad_bytes &&
+           a->spread == b->spread;
   if (a->nreg_bits != b->nreg_bits || a->nwarp_bits != b->nwarp_bits || a->nreps != b->nreps)
     return false;
   for (int i = 0; i < a->nreps; i++)
@@ -158,6 +159,8 @@ ir_layout ir_layout_blocked(const ty_type *tile, int warps, int vec) {
   int64_t per_thread = ty_elems(tile) / (32 * warps);
   while (vec > 1 && vec > per_thread)
     vec /= 2;
+  if (tl_dtype_bits(tile->dtype) == 4 && vec < 2)
+    vec = 2; // a byte is never shared between threads
   while (layout.nreg_bits < IR_MAX_REG_BITS && 2 << layout.nreg_bits <= vec &&
          rest[last] % 2 == 0) {
     layout.reg[layout.nreg_bits++][last] = (int32_t)stride[last];
@@ -305,28 +308,35 @@ ir_layout ir_layout_shared(const ty_type *tile, int swizzle_bytes, int pad_bytes
                      .pad_bytes = pad_bytes};
 }
 
+int64_t ir_shared_column(const ir_layout *layout, tl_dtype dtype, int64_t elems) {
+  if (layout->spread)
+    return elems / 16 * 16 + elems % 16 / 2;
+  return elems * tl_dtype_bits(dtype) / 8;
+}
+
 // Rows and bytes per row of one stage; dims[0] of a buffer is the stage.
-static void shared_rows(const ty_type *buf, int64_t *out_rows, int64_t *out_row_bytes) {
+static void shared_rows(const ir_layout *layout, const ty_type *buf, int64_t *out_rows,
+                        int64_t *out_row_bytes) {
   int64_t rows = 1;
   for (int d = 1; d + 1 < buf->rank; d++)
     rows *= buf->dims[d];
   *out_rows = rows;
-  *out_row_bytes = buf->dims[buf->rank - 1] * tl_dtype_bits(buf->dtype) / 8;
+  *out_row_bytes = ir_shared_column(layout, buf->dtype, buf->dims[buf->rank - 1]);
 }
 
 int64_t ir_shared_bytes(const ir_layout *layout, const ty_type *buf) {
   int64_t rows, row_bytes;
-  shared_rows(buf, &rows, &row_bytes);
+  shared_rows(layout, buf, &rows, &row_bytes);
   return rows * (row_bytes + (layout->swizzle_bytes ? 0 : layout->pad_bytes));
 }
 
 int64_t ir_shared_offset(const ir_layout *layout, const ty_type *buf, const int64_t *coords) {
   int64_t rows, row_bytes, row = 0;
-  shared_rows(buf, &rows, &row_bytes);
+  shared_rows(layout, buf, &rows, &row_bytes);
   int last = buf->rank - 2; // index of the last tile coordinate
   for (int d = 0; d < last; d++)
     row = row * buf->dims[d + 1] + coords[d];
-  int64_t col_bytes = coords[last] * tl_dtype_bits(buf->dtype) / 8;
+  int64_t col_bytes = ir_shared_column(layout, buf->dtype, coords[last]);
   int64_t width = layout->swizzle_bytes;
   if (!width)
     return row * (row_bytes + layout->pad_bytes) + col_bytes;
@@ -355,8 +365,8 @@ static void print_vectors(const char *name, const int32_t (*basis)[TY_MAX_RANK],
 
 void ir_layout_print(const ir_layout *layout, tl_buf *out) {
   if (layout->kind == IR_LAYOUT_SHARED) {
-    tl_buf_printf(out, "shared %d swizzle %d pad %d", layout->rank, layout->swizzle_bytes,
-                  layout->pad_bytes);
+    tl_buf_printf(out, "shared %d swizzle %d pad %d%s", layout->rank, layout->swizzle_bytes,
+                  layout->pad_bytes, layout->spread ? " spread" : "");
     return;
   }
   tl_buf_printf(out, "dist %d", layout->rank);
@@ -433,9 +443,11 @@ bool ir_layout_read(const char **text, int *out_number, ir_layout *out) {
     return false;
   if (eat(text, "shared")) {
     out->kind = IR_LAYOUT_SHARED;
-    return eat_int(text, &out->rank) && eat(text, "swizzle") &&
-           eat_int(text, &out->swizzle_bytes) && eat(text, "pad") &&
-           eat_int(text, &out->pad_bytes) && out->rank >= 0 && out->rank <= TY_MAX_RANK;
+    bool plain = eat_int(text, &out->rank) && eat(text, "swizzle") &&
+                 eat_int(text, &out->swizzle_bytes) && eat(text, "pad") &&
+                 eat_int(text, &out->pad_bytes) && out->rank >= 0 && out->rank <= TY_MAX_RANK;
+    out->spread = plain && eat(text, "spread");
+    return plain;
   }
   if (!eat(text, "dist") || !eat_int(text, &out->rank))
     return false;

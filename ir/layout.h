@@ -12,7 +12,8 @@
 //   panel = cb / W;  off = panel * rows * W + r * W + cb % W;   then XOR
 //   W=128: bits 4-6 ^= bits 7-9;  W=64: bits 4-5 ^= bits 7-8;  W=32: bit 4 ^= bit 7
 // which is what TMA, wgmma and tcgen05 descriptors understand. The buffer starts at a multiple of
-// 1024 bytes. Padded: row pitch = row bytes + pad.
+// 1024 bytes. Padded: row pitch = row bytes + pad. 4-bit elements are two to a byte, or spread: 16 of
+// them take 8 bytes of data and 8 of nothing, which ldmatrix turns into bytes.
 #ifndef IR_LAYOUT_H
 #define IR_LAYOUT_H
 #include "ir/ir.h"
@@ -36,6 +37,7 @@ struct ir_layout {
   // SHARED
   int swizzle_bytes; // 0, 32, 64, 128
   int pad_bytes;     // row padding when swizzle_bytes is 0
+  bool spread;       // 4-bit elements, 16 of them in the lower half of 16 bytes (ldmatrix b4x16_p64)
   int number;        // printed as L<number>; set by interning
 };
 
@@ -86,6 +88,8 @@ typedef struct ir_lane_map {
 int ir_layout_shuffle(const ir_layout *dst, const ir_layout *src, const ty_type *tile, int warps,
                       ir_lane_map *out_maps);
 
+// Bytes before column `elems` of a row; exact for the columns where an access may start.
+int64_t ir_shared_column(const ir_layout *layout, tl_dtype dtype, int64_t elems);
 // Bytes of one stage of a shared buffer (dims without the stage), and offset of an element.
 int64_t ir_shared_bytes(const ir_layout *layout, const ty_type *buf);
 int64_t ir_shared_offset(const ir_layout *layout, const ty_type *buf, const int64_t *coords);

@@ -74,6 +74,10 @@ int64_t ty_elems(const ty_type *type) {
   return count;
 }
 
+int64_t ty_row_bytes(const ty_type *type) {
+  return type->dims[type->rank - 1] * tl_dtype_bits(type->dtype) / 8;
+}
+
 bool ty_same_shape(const ty_type *a, const ty_type *b) {
   return a->kind == b->kind && a->rank == b->rank && !memcmp(a->dims, b->dims, sizeof a->dims);
 }

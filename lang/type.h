@@ -37,6 +37,7 @@ const ty_type *ty_buf(ty_ctx *ctx, tl_dtype dtype, int rank, const int64_t *dims
 const ty_type *ty_chan(ty_ctx *ctx);
 const ty_type *ty_with_dtype(ty_ctx *ctx, const ty_type *type, tl_dtype dtype); // same shape
 int64_t ty_elems(const ty_type *type); // product of dims; 1 for a scalar
+int64_t ty_row_bytes(const ty_type *type); // of the last dim, packed as in memory
 static inline bool ty_is_scalar(const ty_type *t) { return t->kind == TY_TILE && t->rank == 0; }
 static inline bool ty_is_tile(const ty_type *t) { return t->kind == TY_TILE && t->rank > 0; }
 bool ty_same_shape(const ty_type *a, const ty_type *b);

@@ -224,6 +224,17 @@ static tile_status bad_stride(const tile_param *param, int pos, int axis, int64_
                    axis, stride, why);
 }
 
+// Rows of 4-bit elements are whole bytes.
+static tile_status check_packed(const tile_bound *bound, int pos) {
+  const tile_param *param = &bound->kernel->params[pos];
+  int last = param->ndim - 1;
+  if (tl_dtype_bits(param->dtype) != 4 || last < 0 || bound->shape[pos][last] % 2 == 0)
+    return TILE_OK;
+  return tile_fail(TILE_E_SHAPE,
+                   "arg %d '%s': shape[%d] = %" PRId64 ", must be even: two elements share a byte",
+                   pos, param->name, last, bound->shape[pos][last]);
+}
+
 static tile_status check_stride(const tile_bound *bound, int pos, int axis) {
   const tile_param *param = &bound->kernel->params[pos];
   int64_t stride = bound->stride[pos][axis], extent = bound->shape[pos][axis], wanted;
@@ -241,7 +252,7 @@ static tile_status check_stride(const tile_bound *bound, int pos, int axis) {
   }
   if (stride < 0)
     return bad_stride(param, pos, axis, stride, "must not be negative");
-  if (tl_dtype_bits(param->dtype) == 4 && stride != 1 && stride % 2 != 0)
+  if (tl_dtype_bits(param->dtype) == 4 && axis < param->ndim - 1 && stride % 2 != 0)
     return bad_stride(param, pos, axis, stride, "must be even: two elements share a byte");
   int64_t reach = extent < MAX_TILE_EXTENT ? extent : MAX_TILE_EXTENT;
   if (stride > INT32_MAX / reach)
@@ -292,6 +303,7 @@ tile_status tile_bound_check_shapes(const tile_bound *bound) {
     TILE_TRY(check_dims(bound, pos));
     if (tile_bound_is_empty(bound, pos))
       continue; // holds nothing: its strides and address do not matter
+    TILE_TRY(check_packed(bound, pos));
     for (int i = 0; i < param->ndim; i++)
       TILE_TRY(check_stride(bound, pos, i));
     if (param->dir != TILE_IN)

@@ -246,7 +246,7 @@ ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg
   return spot;
 }
 
-static int last_tensor_dim(const ll_access *a) {
+int ll_last_tensor_dim(const ll_access *a) {
   for (int d = 0; d < a->ir.rank; d++)
     if (a->value_dim[d] == a->value_rank - 1)
       return d;
@@ -254,8 +254,10 @@ static int last_tensor_dim(const ll_access *a) {
 }
 
 int ll_access_vector(ll_ctx *c, const ll_access *a, const ir_layout *layout, bool *out_whole) {
-  int d = last_tensor_dim(a);
+  int d = ll_last_tensor_dim(a);
   *out_whole = true;
+  if (a->bits == 4 && !ir_int(a->op, "vectorize", 1))
+    return ll_run(layout, 2); // a byte; rows start and end with whole ones
   if (d < 0 || a->ir.subs[d] != 'r' || ir_some(a->ir.mask) || !ir_int(a->op, "vectorize", 1))
     return 1;
   ll_v stride = a->tensor->strides[d];
@@ -269,12 +271,13 @@ int ll_access_vector(ll_ctx *c, const ll_access *a, const ir_layout *layout, boo
   int run = ll_run(layout, (int)(bytes * 8 / a->bits));
   const ir_fact *dim = ir_fact_of(c->facts, a->tensor->dim_vals[d]);
   const ir_fact *start = ir_fact_of(c->facts, a->op->args[a->ir.first_sub + d]);
-  *out_whole = a->in_bounds || (dim->div % run == 0 && start->div % run == 0);
+  *out_whole = a->in_bounds || (dim->div % run == 0 && start->div % run == 0) ||
+               (a->bits == 4 && run <= 2);
   return run;
 }
 
 ll_v ll_last_dim_inside(ll_ctx *c, const ll_access *a, int64_t length) {
-  int d = last_tensor_dim(a);
+  int d = ll_last_tensor_dim(a);
   ll_v end = ll_add(c, a->start[d], ll_i32(c, length - 1));
   return ll_and(c, inside_dim(c, a, d, a->start[d]), inside_dim(c, a, d, end));
 }

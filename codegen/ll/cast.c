@@ -373,7 +373,7 @@ static void encode_words(ll_ctx *c, const ir_op *op, ll_v *x, tl_dtype from, tl_
     }
     words[w] = LLVMBuildBitCast(c->b, pairs, c->t_i32, "");
   }
-  ll_set_words(c, op->res[0], words);
+  ll_set_words(c, op->res[0], words, 0);
 }
 
 static void decode_words(ll_ctx *c, const ir_op *op, tl_dtype from, tl_dtype to) {

@@ -69,8 +69,10 @@ static ll_v valid_bytes(ll_ctx *c, const copying *k, ll_v inside) {
   const ir_fact *extent = ir_fact_of(c->facts, a->tensor->dim_vals[k->last]);
   ll_v bytes = full;
   if (extent->div % k->chunks.elems != 0) {
-    ll_v left =
-        ll_mul(c, LLVMBuildSub(c->b, dim, at, ""), ll_i32(c, k->chunks.bytes / k->chunks.elems));
+    int bits = tl_dtype_bits(k->field.buf->dtype);
+    ll_v left = LLVMBuildSub(c->b, dim, at, "");
+    left = bits < 8 ? LLVMBuildAShr(c->b, left, ll_i32(c, 1), "")
+                    : ll_mul(c, left, ll_i32(c, bits / 8));
     ll_v fits = LLVMBuildSub(c->b, dim, ll_i32(c, k->chunks.elems), "");
     bytes = LLVMBuildSelect(c->b, LLVMBuildICmp(c->b, LLVMIntSLE, at, fits, ""), full, left, "");
   }

@@ -127,10 +127,13 @@ ll_v ll_alloca(ll_ctx *c, ll_t type, const char *name); // in the entry block
 ll_value *ll_val(ll_ctx *c, ir_val val);
 ll_v *ll_regs(ll_ctx *c, ir_val val); // elements, taken out of the words on demand
 ll_v ll_scalar(ll_ctx *c, ir_val val);
-ll_v *ll_words(ll_ctx *c, ir_val val); // 32-bit words, put together on demand (8, 16, 32-bit types)
+ll_v *ll_words(ll_ctx *c, ir_val val); // 32-bit words, put together on demand (4 to 32-bit types)
+// Words of `count` elements: 4 for 4-bit types that stand in a byte each.
+ll_v *ll_words_of(ll_ctx *c, ir_val val, int count);
+ll_v ll_pack_nibbles(ll_ctx *c, const ll_v *codes, int count);
 ll_v *ll_new_regs(ll_ctx *c, ir_val val); // storage for the result's elements
 void ll_set_scalar(ll_ctx *c, ir_val val, ll_v value);
-void ll_set_words(ll_ctx *c, ir_val val, ll_v *words);
+void ll_set_words(ll_ctx *c, ir_val val, ll_v *words, int count); // 0: as many as fit
 int ll_nregs(ll_ctx *c, ir_val val);
 const ir_layout *ll_layout(ll_ctx *c, ir_val val);
 tl_dtype ll_dtype(ll_ctx *c, ir_val val);
@@ -258,6 +261,8 @@ ll_spot ll_cursor_at(ll_ctx *c, ll_cursor *cursor, const int64_t *fixed, int reg
 bool ll_cursor_same(const ll_cursor *cursor, const ir_layout *layout, int reg, int other);
 // Looks up gathered indices for every register of a value in `layout`.
 void ll_cursor_gather(ll_ctx *c, ll_cursor *cursor, const ir_layout *layout);
+// The tensor dim along which the value's last dim runs; -1: a scalar.
+int ll_last_tensor_dim(const ll_access *access);
 // Elements per vector access; *out_whole: a vector is inside or outside as a whole.
 int ll_access_vector(ll_ctx *c, const ll_access *access, const ir_layout *layout, bool *out_whole);
 // Element of `bits` as an integer; 0 where the spot is outside (mem.c).

@@ -20,15 +20,14 @@ typedef struct plan {
 static plan plan_access(ll_ctx *c, const ir_op *op, const ir_layout *layout) {
   plan p = {
       .access = ll_access_of(c, op), .layout = layout, .nregs = 1, .vector = 1, .whole = true};
-  TL_ASSERT(p.access.bits >= 8, "the checker refuses 4-bit tensors (E0623)");
   if (layout) {
     p.nregs = ir_layout_regs(layout);
     p.vector = ll_access_vector(c, &p.access, layout, &p.whole);
   }
   int bits = p.access.bits;
   int total = p.vector * bits; // a power of two
-  p.unit = bits == 64 ? 64 : total < 32 ? total : 32;
-  p.per_unit = p.unit / bits;
+  p.unit = bits == 64 ? 64 : total < 8 ? 8 : total < 32 ? total : 32;
+  p.per_unit = total < p.unit ? 1 : p.unit / bits; // a lone 4-bit code is part of a byte
   if (ir_some(p.access.ir.mask))
     p.mask = ll_regs(c, p.access.ir.mask);
   if (ir_some(p.access.ir.other))
@@ -161,6 +160,8 @@ static void store_if(ll_ctx *c, ll_spot spot, int unit, int count, ll_v *units) 
 static ll_v pack_unit(ll_ctx *c, const plan *p, const ll_v *elems) {
   if (p->per_unit == 1)
     return elems[0];
+  if (p->access.bits == 4)
+    return ll_pack_nibbles(c, elems, p->per_unit);
   ll_t elem = unit_type(c, p->access.bits);
   ll_v vector = LLVMGetPoison(LLVMVectorType(elem, (unsigned)p->per_unit));
   for (int i = 0; i < p->per_unit; i++)
@@ -168,9 +169,9 @@ static ll_v pack_unit(ll_ctx *c, const plan *p, const ll_v *elems) {
   return LLVMBuildBitCast(c->b, vector, unit_type(c, p->unit), "");
 }
 
-// An element as the integer that stands in memory.
+// An element as the integer that stands in memory; 4-bit codes as bytes.
 static ll_v image_of(ll_ctx *c, const plan *p, ll_v elem) {
-  return ll_to_bits(c, elem, p->access.bits);
+  return ll_to_bits(c, elem, p->access.bits < 8 ? 8 : p->access.bits);
 }
 
 static ll_v elem_of(ll_ctx *c, const plan *p, ll_v image) {
@@ -182,7 +183,7 @@ static ll_v elem_of(ll_ctx *c, const plan *p, ll_v image) {
 
 static ll_v other_image(ll_ctx *c, const plan *p, int reg) {
   if (!p->other)
-    return LLVMConstNull(unit_type(c, p->access.bits));
+    return LLVMConstNull(unit_type(c, p->access.bits < 8 ? 8 : p->access.bits));
   bool uniform = !ty_is_tile(ir_type(c->func, p->access.ir.other));
   return image_of(c, p, p->other[uniform ? 0 : reg]);
 }
@@ -204,7 +205,7 @@ static void load_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *unit
     }
     ll_spot spot = spot_of(c, p, cursor, r);
     for (int i = 0; i < per_vector; i++) {
-      ll_v elems[4];
+      ll_v elems[8];
       for (int e = 0; e < p->per_unit; e++)
         elems[e] = other_image(c, p, r + i * p->per_unit + e);
       units[u + i] = pack_unit(c, p, elems);
@@ -216,13 +217,30 @@ static void load_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *unit
   }
 }
 
+// The 4-bit code at register `reg` out of its byte: the low half where the position is even.
+static ll_v nibble_of(ll_ctx *c, const plan *p, const ll_cursor *cursor, int reg, ll_v byte) {
+  int64_t fixed[TY_MAX_RANK] = {0};
+  int d = ll_last_tensor_dim(&p->access);
+  ll_reg_coords(p->layout, reg, fixed);
+  ll_v at = ll_add(c, cursor->row[d], ll_i32(c, fixed[p->layout->rank - 1]));
+  ll_v odd = LLVMBuildTrunc(c->b, LLVMBuildAnd(c->b, at, ll_i32(c, 1), ""), c->t_i8, "");
+  ll_v shift = LLVMBuildShl(c->b, odd, LLVMConstInt(c->t_i8, 2, false), "");
+  return LLVMBuildAnd(c->b, LLVMBuildLShr(c->b, byte, shift, ""), LLVMConstInt(c->t_i8, 15, false),
+                      "");
+}
+
+static ll_v load_single(ll_ctx *c, const plan *p, ll_cursor *cursor, int reg) {
+  ll_v elem = other_image(c, p, reg);
+  bool nibble = p->access.bits == 4;
+  load_if(c, spot_of(c, p, cursor, reg), nibble ? 8 : p->access.bits, 1, &elem);
+  return nibble ? nibble_of(c, p, cursor, reg, elem) : elem;
+}
+
 static void load_singles(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *units) {
   for (int r = 0; r < p->nregs; r += p->per_unit) {
-    ll_v elems[4];
-    for (int e = 0; e < p->per_unit; e++) {
-      elems[e] = other_image(c, p, r + e);
-      load_if(c, spot_of(c, p, cursor, r + e), p->access.bits, 1, &elems[e]);
-    }
+    ll_v elems[8];
+    for (int e = 0; e < p->per_unit; e++)
+      elems[e] = load_single(c, p, cursor, r + e);
     units[r / p->per_unit] = pack_unit(c, p, elems);
   }
 }
@@ -254,7 +272,7 @@ static void load_either(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v *units
 
 static void set_units(ll_ctx *c, const plan *p, ir_val result, ll_v *units) {
   if (p->unit == 32 && p->per_unit > 1 && p->access.tensor->dtype != TL_I1) {
-    ll_set_words(c, result, units);
+    ll_set_words(c, result, units, 0);
     return;
   }
   ll_v *out = ll_new_regs(c, result);
@@ -263,7 +281,9 @@ static void set_units(ll_ctx *c, const plan *p, ir_val result, ll_v *units) {
     if (p->per_unit > 1) {
       int at = r % p->per_unit * p->access.bits;
       unit = LLVMBuildLShr(c->b, unit, LLVMConstInt(LLVMTypeOf(unit), (unsigned)at, false), "");
-      unit = LLVMBuildTrunc(c->b, unit, unit_type(c, p->access.bits), "");
+      if (p->access.bits == 4)
+        unit = LLVMBuildAnd(c->b, unit, LLVMConstInt(LLVMTypeOf(unit), 15, false), "");
+      unit = LLVMBuildTruncOrBitCast(c->b, unit, unit_type(c, p->access.bits < 8 ? 8 : p->access.bits), "");
     }
     out[r] = elem_of(c, p, unit);
   }
@@ -273,7 +293,9 @@ void ll_emit_load(ll_ctx *c, const ir_op *op) {
   plan p = plan_access(c, op, ll_layout(c, op->res[0]));
   ll_cursor cursor = open_cursor(c, &p);
   ll_v *units = TL_NEW_N(c->arena, ll_v, p.nregs);
-  if (p.whole)
+  if (p.layout && p.access.bits == 4 && p.vector == 1)
+    load_singles(c, &p, &cursor, units);
+  else if (p.whole)
     load_vectors(c, &p, &cursor, units);
   else
     load_either(c, &p, &cursor, units);
@@ -288,7 +310,7 @@ static ll_v *store_units(ll_ctx *c, const plan *p) {
     return ll_words(c, value);
   ll_v *regs = ll_regs(c, value), *units = TL_NEW_N(c->arena, ll_v, p->nregs);
   for (int r = 0; r < p->nregs; r += p->per_unit) {
-    ll_v elems[4];
+    ll_v elems[8];
     for (int e = 0; e < p->per_unit; e++)
       elems[e] = image_of(c, p, regs[r + e]);
     units[r / p->per_unit] = pack_unit(c, p, elems);
@@ -312,13 +334,14 @@ static void store_vectors(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v owne
 
 static void store_singles(ll_ctx *c, const plan *p, ll_cursor *cursor, ll_v owner) {
   ll_v *regs = ll_regs(c, p->access.ir.value);
-  for (int r = 0; r < p->nregs; r++) {
+  int step = p->access.bits == 4 ? 2 : 1; // 4-bit codes leave as whole bytes
+  for (int r = 0; r < p->nregs; r += step) {
     if (ll_is_copy(p->layout, r))
       continue;
     ll_spot spot = spot_of(c, p, cursor, r);
     spot.inside = ll_and(c, owner, spot.inside);
-    ll_v image = image_of(c, p, regs[r]);
-    store_if(c, spot, p->access.bits, 1, &image);
+    ll_v image = step == 2 ? ll_pack_nibbles(c, regs + r, 2) : image_of(c, p, regs[r]);
+    store_if(c, spot, p->access.bits * step, 1, &image);
   }
 }
 

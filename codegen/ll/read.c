@@ -5,6 +5,7 @@
 // that; found from its basis vectors, for any element size:
 //   plain       registers and lane bits 0,1 continue along the row, lane bits 2..4 count rows
 //   transposed  (16 bits) registers and lane bits 0,1 count rows, lane bits 2..4 run along the row
+//   spread      4-bit elements of a spread buffer: plain, as bytes with the code in the low half
 // Up to four words come with one instruction. They are loaded when an mma asks for them, so that
 // few are alive at a time; anything that could change the slot loads the rest first (ll_force_all).
 #include "codegen/ll/shared.h"
@@ -61,12 +62,15 @@ static bool quads_along(const ir_layout *layout, int log_elems, int dim_in, int 
 static bool recognise(ll_pending *p) {
   const ir_layout *layout = p->layout;
   int bits = tl_dtype_bits(p->field.buf->dtype), rank = layout->rank;
-  if (rank < 2 || bits < 8 || bits > 32)
+  if (rank < 2 || bits < 4 || bits > 32)
     return false;
-  int64_t row_bytes = p->field.buf->dims[rank] * bits / 8;
+  if (p->field.layout->spread)
+    bits = 8; // ldmatrix makes bytes of them
+  int64_t row_bytes =
+      ir_shared_column(p->field.layout, p->field.buf->dtype, p->field.buf->dims[rank]);
   if ((row_bytes + p->field.layout->pad_bytes) % 16 != 0)
     return false;
-  int log_elems = bits == 8 ? 2 : bits == 16 ? 1 : 0;
+  int log_elems = bits == 4 ? 3 : bits == 8 ? 2 : bits == 16 ? 1 : 0;
   p->per_word = 1 << log_elems;
   p->nwords = ir_layout_regs(layout) / p->per_word;
   // Everything beyond one matrix moves in whole 16-byte units along the last dim.
@@ -114,17 +118,17 @@ static int group_size(const ll_pending *p, int first, int64_t *step1, int64_t *s
 // Bits of the column (in bytes) that the lane address can have; -1 when contributions overlap.
 static int64_t column_bits(const ll_pending *p, const pattern *pat) {
   int last = p->layout->rank - 1;
-  int64_t bytes = tl_dtype_bits(p->field.buf->dtype) / 8, bits = 0;
-  int64_t parts[IR_MAX_WARP_BITS + 2];
+  int64_t bits = 0, parts[IR_MAX_WARP_BITS + 2];
   int count = 0;
   for (int i = 0; i < p->layout->nwarp_bits; i++)
-    parts[count++] = p->layout->warp[i][last] * bytes;
-  parts[count++] = pat->step1[last] * bytes;
-  parts[count++] = pat->step2[last] * bytes;
+    parts[count++] = p->layout->warp[i][last];
+  parts[count++] = pat->step1[last];
+  parts[count++] = pat->step2[last];
   for (int i = 0; i < count; i++) {
-    if (parts[i] < 0 || (bits & parts[i]))
+    int64_t bytes = ir_shared_column(p->field.layout, p->field.buf->dtype, parts[i]);
+    if (bytes < 0 || (bits & bytes))
       return -1;
-    bits |= parts[i];
+    bits |= bytes;
   }
   return bits;
 }
@@ -183,8 +187,12 @@ static void load_group(ll_ctx *c, ll_pending *p, group *g) {
   int64_t fixed[TY_MAX_RANK];
   word_coords(p, g->first, fixed);
   ll_v at = ll_shared_at(c, &p->patterns.data[g->pattern].shared, p->stage, fixed);
-  const char *name = tl_sprintf(c->arena, "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x%d%s.b16",
-                                g->count, p->transposed ? ".trans" : "");
+  const char *name =
+      p->field.layout->spread
+          ? tl_sprintf(c->arena, "llvm.nvvm.ldmatrix.sync.aligned.m8n16.x%d.b8x16.b4x16_p64",
+                       g->count)
+          : tl_sprintf(c->arena, "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x%d%s.b16", g->count,
+                       p->transposed ? ".trans" : "");
   ll_v all = ll_intrinsic(c, name, &c->t_shared, 1, &at, 1);
   ll_convergent(c, all);
   for (int i = 0; i < g->count; i++)
@@ -211,29 +219,62 @@ void ll_force_all(ll_ctx *c) {
 }
 
 // Layouts that are no operand fragments: vectors along the row where registers allow.
-static void read_vectors(ll_ctx *c, const ir_op *op, const ll_field *field, ll_v stage) {
-  const ir_layout *layout = ll_layout(c, op->res[0]);
-  tl_dtype dtype = ll_dtype(c, op->res[0]);
-  int bytes = tl_dtype_bits(dtype) / 8, count = ir_layout_regs(layout);
-  int run = ll_run(layout, 16 / bytes);
-  int64_t pitch = field->buf->dims[field->buf->rank - 1] * bytes + field->layout->pad_bytes;
-  while (run > 1 && pitch % (run * bytes))
-    run /= 2;
-  ll_shared shared = ll_shared_open(c, field->layout, field->buf, ll_place_of(c, layout)->at,
-                                    ll_column_bits(layout, bytes), true);
-  ll_t elem = LLVMIntTypeInContext(c->cx, (unsigned)bytes * 8);
-  ll_t type = run == 1 ? elem : LLVMVectorType(elem, (unsigned)run);
-  ll_v *out = ll_new_regs(c, op->res[0]);
-  for (int r = 0; r < count; r += run) {
-    int64_t fixed[TY_MAX_RANK];
-    ll_reg_coords(layout, r, fixed);
-    ll_v loaded = LLVMBuildLoad2(c->b, type, ll_shared_at(c, &shared, stage, fixed), "");
-    LLVMSetAlignment(loaded, (unsigned)(run * bytes));
-    for (int i = 0; i < run; i++) {
-      ll_v one = run == 1 ? loaded : LLVMBuildExtractElement(c->b, loaded, ll_i32(c, i), "");
-      out[r + i] = ll_from_bits(c, one, ll_type(c, dtype));
+typedef struct vectors {
+  const ir_layout *layout;
+  tl_dtype dtype;
+  int run, bits; // elements and bits of one access
+  ll_t type;
+  ll_shared shared;
+  ll_v stage, column; // column: the thread's part, for lone 4-bit elements
+} vectors;
+
+static ll_v load_at(ll_ctx *c, vectors *v, int reg) {
+  int64_t fixed[TY_MAX_RANK];
+  ll_reg_coords(v->layout, reg, fixed);
+  ll_v loaded = LLVMBuildLoad2(c->b, v->type, ll_shared_at(c, &v->shared, v->stage, fixed), "");
+  LLVMSetAlignment(loaded, (unsigned)(v->bits < 8 ? 1 : v->bits / 8));
+  if (v->bits >= 8)
+    return loaded;
+  ll_v at = ll_add(c, v->column, ll_i32(c, fixed[v->layout->rank - 1]));
+  ll_v shift = LLVMBuildShl(c->b, LLVMBuildAnd(c->b, at, ll_i32(c, 1), ""), ll_i32(c, 2), "");
+  return LLVMBuildLShr(c->b, loaded, LLVMBuildTrunc(c->b, shift, c->t_i8, ""), "");
+}
+
+static void take_apart(ll_ctx *c, const vectors *v, ll_v loaded, ll_v *out) {
+  int bits = tl_dtype_bits(v->dtype);
+  ll_t whole = LLVMTypeOf(loaded);
+  if (bits < 8) {
+    for (int i = 0; i < v->run; i++) {
+      ll_v code = LLVMBuildLShr(c->b, loaded, LLVMConstInt(whole, (unsigned)(i * bits), false), "");
+      code = LLVMBuildTruncOrBitCast(c->b, code, c->t_i8, "");
+      out[i] = LLVMBuildAnd(c->b, code, LLVMConstInt(c->t_i8, (1u << bits) - 1, false), "");
     }
+    return;
   }
+  for (int i = 0; i < v->run; i++) {
+    ll_v one = v->run == 1 ? loaded : LLVMBuildExtractElement(c->b, loaded, ll_i32(c, i), "");
+    out[i] = ll_from_bits(c, one, ll_type(c, v->dtype));
+  }
+}
+
+static void read_vectors(ll_ctx *c, const ir_op *op, const ll_field *field, ll_v stage) {
+  vectors v = {.layout = ll_layout(c, op->res[0]), .dtype = ll_dtype(c, op->res[0]), .stage = stage};
+  int elem = tl_dtype_bits(v.dtype), last = v.layout->rank - 1;
+  // 4-bit elements come in integers, of 16 elements at most where they are spread.
+  v.run = ll_run(v.layout, elem < 8 ? 16 : 128 / elem);
+  int64_t pitch = ty_row_bytes(field->buf) + field->layout->pad_bytes;
+  while (v.run > 1 && pitch * 8 % (v.run * elem))
+    v.run /= 2;
+  v.bits = v.run * elem;
+  ll_t unit = LLVMIntTypeInContext(c->cx, (unsigned)(elem >= 8 ? elem : v.bits < 8 ? 8 : v.bits));
+  v.type = v.run == 1 || elem < 8 ? unit : LLVMVectorType(unit, (unsigned)v.run);
+  const ll_v *at = ll_place_of(c, v.layout)->at;
+  v.column = at[last];
+  v.shared = ll_shared_open(c, field->layout, field->buf, at,
+                            elem < 8 ? -1 : ll_column_bits(v.layout, elem / 8), true);
+  ll_v *out = ll_new_regs(c, op->res[0]);
+  for (int r = 0; r < ir_layout_regs(v.layout); r += v.run)
+    take_apart(c, &v, load_at(c, &v, r), out + r);
 }
 
 void ll_emit_read(ll_ctx *c, const ir_op *op) {
@@ -248,7 +289,7 @@ void ll_emit_read(ll_ctx *c, const ir_op *op) {
   }
   p->words = TL_NEW_N(c->arena, ll_v, p->nwords);
   form_groups(c, p);
-  ll_set_words(c, op->res[0], p->words);
+  ll_set_words(c, op->res[0], p->words, p->per_word);
   ll_val(c, op->res[0])->pending = p;
   tl_push(c->arena, &c->pending, p);
 }

@@ -100,7 +100,7 @@ static void rename_words(ll_ctx *c, const ir_op *op, const int *map) {
   ll_v *words = TL_NEW_N(c->arena, ll_v, count / per_word);
   for (int w = 0; w < count / per_word; w++)
     words[w] = from->words[map[w * per_word] / per_word];
-  ll_set_words(c, op->res[0], words);
+  ll_set_words(c, op->res[0], words, per_word);
 }
 
 static projection describe(ll_ctx *c, const ir_op *op) {
@@ -151,7 +151,7 @@ static void bitcast_same(ll_ctx *c, const ir_op *op) {
   ll_value *from = ll_val(c, op->args[0]);
   if (from->words) {
     ll_force_words(c, from, 0, from->nregs / from->word_elems);
-    ll_set_words(c, op->res[0], from->words);
+    ll_set_words(c, op->res[0], from->words, from->word_elems);
     return;
   }
   ll_v *in = ll_regs(c, op->args[0]);

@@ -11,12 +11,24 @@ static ll_v swizzle(ll_ctx *c, int64_t width, ll_v offset) {
   return LLVMBuildXor(c->b, offset, LLVMBuildShl(c->b, bits, ll_i32(c, 4), ""), "");
 }
 
+// Bytes of a thread's column, which is the sum of distinct bits.
+static ll_v column_bytes(ll_ctx *c, const ll_shared *s, ll_v col) {
+  int bits = tl_dtype_bits(s->buf->dtype);
+  if (bits >= 8)
+    return ll_mul(c, col, ll_i32(c, bits / 8));
+  ll_v half = LLVMBuildLShr(c->b, col, ll_i32(c, 1), "");
+  if (!s->layout->spread)
+    return half;
+  ll_v unit = LLVMBuildAnd(c->b, col, ll_i32(c, ~15), "");
+  return ll_add(c, unit, LLVMBuildAnd(c->b, half, ll_i32(c, 7), ""));
+}
+
 static ll_v thread_offset(ll_ctx *c, const ll_shared *s, const ll_v *at) {
   int last = s->buf->rank - 2;
   ll_v row = ll_i32(c, 0);
   for (int d = 0; d < last; d++)
     row = ll_add(c, ll_mul(c, row, ll_i32(c, s->buf->dims[d + 1])), at[d]);
-  ll_v col = ll_mul(c, at[last], ll_i32(c, tl_dtype_bits(s->buf->dtype) / 8));
+  ll_v col = column_bytes(c, s, at[last]);
   if (!s->width)
     return ll_add(c, ll_mul(c, row, ll_i32(c, s->pitch)), col);
   ll_v offset = ll_mul(c, row, ll_i32(c, s->width));
@@ -33,7 +45,7 @@ ll_shared ll_shared_open(ll_ctx *c, const ir_layout *layout, const ty_type *buf,
       .layout = layout, .buf = buf, .col_bits = col_bits, .in_entry = in_entry, .rows = 1};
   for (int d = 1; d + 1 < buf->rank; d++)
     s.rows *= buf->dims[d];
-  s.row_bytes = buf->dims[buf->rank - 1] * tl_dtype_bits(buf->dtype) / 8;
+  s.row_bytes = ir_shared_column(layout, buf->dtype, buf->dims[buf->rank - 1]);
   s.width = layout->swizzle_bytes;
   s.pitch = s.row_bytes + layout->pad_bytes;
   LLVMBasicBlockRef back = in_entry ? ll_enter_entry(c) : NULL;
@@ -63,7 +75,7 @@ static ll_v variant(ll_ctx *c, ll_shared *s, int64_t rest, int64_t bits) {
 
 ll_v ll_shared_at(ll_ctx *c, ll_shared *s, ll_v stage, const int64_t *fixed) {
   int last = s->buf->rank - 2;
-  int64_t row = 0, col = fixed[last] * tl_dtype_bits(s->buf->dtype) / 8;
+  int64_t row = 0, col = ir_shared_column(s->layout, s->buf->dtype, fixed[last]);
   for (int d = 0; d < last; d++)
     row = row * s->buf->dims[d + 1] + fixed[d];
   if (!s->width) {

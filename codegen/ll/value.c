@@ -48,6 +48,8 @@ static void unpack_word(ll_ctx *c, ll_v word, int count, ll_t type, ll_v *out) {
   } else {
     for (int i = 0; i < count; i++)
       out[i] = ll_from_bits(c, LLVMBuildLShr(c->b, word, ll_i32(c, i * bits), ""), type);
+    for (int i = 0; i < count && bits < 8; i++)
+      out[i] = LLVMBuildAnd(c->b, out[i], LLVMConstInt(type, (1u << bits) - 1, false), "");
   }
   ll_leave_entry(c, back);
 }
@@ -70,9 +72,23 @@ ll_v ll_scalar(ll_ctx *c, ir_val val) {
   return ll_regs(c, val)[0];
 }
 
+// 4-bit codes, each in an i8 whose upper half is 0, as one integer; the first is lowest.
+ll_v ll_pack_nibbles(ll_ctx *c, const ll_v *codes, int count) {
+  ll_t type = LLVMIntTypeInContext(c->cx, (unsigned)count * 4);
+  ll_v all = LLVMBuildZExtOrBitCast(c->b, codes[0], type, "");
+  for (int i = 1; i < count; i++) {
+    ll_v code = LLVMBuildZExtOrBitCast(c->b, codes[i], type, "");
+    code = LLVMBuildShl(c->b, code, LLVMConstInt(type, (unsigned)i * 4, false), "");
+    all = LLVMBuildOr(c->b, all, code, "");
+  }
+  return all;
+}
+
 static ll_v pack_word(ll_ctx *c, ll_v *elems, int count) {
   if (count == 1)
     return ll_to_bits(c, elems[0], 32);
+  if (count == 8)
+    return ll_pack_nibbles(c, elems, count);
   ll_t vector = LLVMVectorType(LLVMTypeOf(elems[0]), (unsigned)count);
   ll_v packed = LLVMGetPoison(vector);
   for (int i = 0; i < count; i++)
@@ -80,19 +96,23 @@ static ll_v pack_word(ll_ctx *c, ll_v *elems, int count) {
   return LLVMBuildBitCast(c->b, packed, c->t_i32, "");
 }
 
-ll_v *ll_words(ll_ctx *c, ir_val val) {
+ll_v *ll_words_of(ll_ctx *c, ir_val val, int count) {
   ll_value *value = ll_val(c, val);
-  if (value->words)
+  if (value->words && value->word_elems == count)
     return value->words;
-  int bits = tl_dtype_bits(ll_dtype(c, val));
-  TL_ASSERT(bits >= 8 && bits <= 32, "%d-bit elements do not make words", bits);
-  int count = 32 / bits;
   TL_ASSERT(value->nregs % count == 0, "%d registers do not make words", value->nregs);
+  ll_v *regs = ll_regs(c, val);
   // Not kept: this place need not dominate the next use.
   ll_v *words = TL_NEW_N(c->arena, ll_v, value->nregs / count);
   for (int w = 0; w < value->nregs / count; w++)
-    words[w] = pack_word(c, value->regs + w * count, count);
+    words[w] = pack_word(c, regs + w * count, count);
   return words;
+}
+
+ll_v *ll_words(ll_ctx *c, ir_val val) {
+  int bits = tl_dtype_bits(ll_dtype(c, val));
+  TL_ASSERT(bits >= 4 && bits <= 32, "%d-bit elements do not make words", bits);
+  return ll_words_of(c, val, 32 / bits);
 }
 
 ll_v *ll_new_regs(ll_ctx *c, ir_val val) {
@@ -104,11 +124,11 @@ ll_v *ll_new_regs(ll_ctx *c, ir_val val) {
 
 void ll_set_scalar(ll_ctx *c, ir_val val, ll_v v) { ll_new_regs(c, val)[0] = v; }
 
-void ll_set_words(ll_ctx *c, ir_val val, ll_v *words) {
+void ll_set_words(ll_ctx *c, ir_val val, ll_v *words, int count) {
   ll_value *value = ll_val(c, val);
   value->nregs = ll_nregs(c, val);
   value->words = words;
-  value->word_elems = 32 / tl_dtype_bits(ll_dtype(c, val));
+  value->word_elems = count ? count : 32 / tl_dtype_bits(ll_dtype(c, val));
 }
 
 // --- coordinates --------------------------------------------------------------------------------

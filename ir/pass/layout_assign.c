@@ -63,7 +63,7 @@ static const ir_layout *keep(assign *s, ir_layout layout) {
 
 static const ir_layout *blocked(assign *s, const ty_type *tile, int64_t align_bytes) {
   int bits = tl_dtype_bits(tile->dtype);
-  int vec = (int)((align_bytes > 16 ? 16 : align_bytes) * 8 / (bits < 8 ? 8 : bits));
+  int vec = (int)((align_bytes > 16 ? 16 : align_bytes) * 8 / (bits == 1 ? 8 : bits));
   return keep(s, ir_layout_blocked(tile, s->func->warps, vec < 1 ? 1 : vec));
 }
 
@@ -417,7 +417,9 @@ static const ir_layout *own_layout(assign *s, ir_val val) {
 
 // A store writes whole lines, so an accumulator changes its layout first; not beside a feeder, which
 // has given all shared memory to its slots.
-static bool keeps_own(const assign *s, choice own) {
+static bool keeps_own(const assign *s, const ty_type *tile, choice own) {
+  if (tl_dtype_bits(tile->dtype) == 4)
+    return false; // pairs of elements are bytes
   return own.how == MEDIUM || own.how == WEAK || (own.how == STRONG && s->func->extra_warps);
 }
 
@@ -427,7 +429,7 @@ static void anchor_access(assign *s, ir_op *op) {
   const ir_layout *layout = NULL;
   if (ty_is_tile(tile)) {
     choice own = natural(s, access.value);
-    layout = keeps_own(s, own) ? own.layout : access_layout(s, op, tile);
+    layout = keeps_own(s, tile, own) ? own.layout : access_layout(s, op, tile);
     op->args[1] = wanted(s, op->args[1], layout);
     if (ir_some(access.compare))
       op->args[2] = wanted(s, op->args[2], layout);
@@ -651,12 +653,26 @@ static void mark_plain(ir_op *op, void *user) {
     ir_set_int(ctx->func, op, "vectorize", 0);
 }
 
+// Rows of 4-bit elements are cut between bytes only.
+static void check_packed(ir_op *op, void *user) {
+  assign *s = user;
+  if (op->code != IR_LOAD && op->code != IR_STORE && op->code != IR_COPY)
+    return;
+  ir_access access = ir_access_of(s->func, op);
+  tl_dtype dtype = type_of(s, access.tensor)->dtype;
+  ir_val start = op->args[access.first_sub + access.rank - 1];
+  if (tl_dtype_bits(dtype) == 4 && ir_fact_of(s->facts, start)->div % 2)
+    tl_report(s->ctx->diags, op->loc, DIAG_E0623, op->code == IR_STORE ? "store" : "load",
+              tl_dtype_name(dtype), "starts at an element that is not known to be even");
+}
+
 bool pass_layout_assign(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
   assign s = {.ctx = ctx, .func = func, .facts = ir_facts_compute(func, ctx->scratch)};
   s.known = func->vals.len;
   s.natural = TL_NEW_N(ctx->scratch, choice, s.known);
   s.state = TL_NEW_N(ctx->scratch, uint8_t, s.known);
+  ir_walk(func->body, check_packed, &s);
   anchor_region(&s, func->body);
   ir_walk(func->body, settle_leftover, &s);
   ir_walk(func->body, mark_plain, ctx);

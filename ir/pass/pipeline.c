@@ -99,9 +99,15 @@ const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op 
   ir_access access = ir_access_of(func, load);
   if (strchr(access.subs, 'g'))
     return "it gathers by index";
-  if (tl_dtype_bits(ir_type(func, load->res[0])->dtype) < 8)
-    return "its elements are narrower than a byte";
+  if (tl_dtype_bits(ir_type(func, load->res[0])->dtype) == 1)
+    return "its elements are truth values";
   return ir_refuse_ahead(func, load, loop);
+}
+
+// Of what a single access moves: two elements where they share a byte.
+static int elem_bytes(const ty_type *tile) {
+  int bits = tl_dtype_bits(tile->dtype);
+  return bits < 8 ? 1 : bits / 8;
 }
 
 // Largest copy of 16, 8 or 4 bytes that alignment and the row length allow; 0: none.
@@ -110,13 +116,13 @@ static int chunk_of(const channel *c, const ir_op *load) {
   const ty_type *tile = ir_type(func, load->res[0]);
   ir_access access = ir_access_of(func, load);
   const ir_op *tensor = ir_def(func, access.tensor);
-  int elem = tl_dtype_bits(tile->dtype) / 8;
+  int elem = elem_bytes(tile);
   int64_t stride = 0;
   const char *last = strrchr(access.subs, 'r');
   bool unit =
       ir_is_const_int(func, tensor->args[1 + access.rank + (last - access.subs)], &stride) &&
       stride == 1;
-  int64_t row_bytes = unit ? tile->dims[tile->rank - 1] * elem : elem;
+  int64_t row_bytes = unit ? ty_row_bytes(tile) : elem;
   int64_t align = unit ? ir_access_align(c->facts, load) : elem;
   for (int chunk = 16; chunk >= 4; chunk /= 2)
     if (align % chunk == 0 && row_bytes % chunk == 0 && chunk >= elem)
@@ -125,7 +131,7 @@ static int chunk_of(const channel *c, const ir_op *load) {
 }
 
 static void add_field(channel *c, ir_op *load) {
-  int elem = tl_dtype_bits(ir_type(c->ctx->func, load->res[0])->dtype) / 8;
+  int elem = elem_bytes(ir_type(c->ctx->func, load->res[0]));
   int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : chunk_of(c, load);
   c->fields[c->nfields++] = (field){load, chunk ? chunk : elem, chunk != 0};
   if (!chunk)

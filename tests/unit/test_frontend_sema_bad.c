@@ -228,8 +228,16 @@ static const bad_case body_cases[] = {
 
 static const bad_case file_cases[] = {
     {"E0102", "'f' is already defined", "fn f() { }\nfn f() { }"},
-    {"E0623", "'load' of a tensor of f4e2m1 is not lowered yet",
-     "kernel k(in f4e2m1 X[M]) grid(1) { let x = load(X[0 +: 64]); }"},
+    {"E0623", "'load' of a tensor of i4 is not lowered yet",
+     "kernel k(in i4 X[M]) grid(1) { let x = load(X[0 +: 64]); }"},
+    {"E0623", "'load' of a tensor of f4e2m1 takes an even number of elements along the last dim",
+     "kernel k(in f4e2m1 X[M]) grid(1) { let x = load(X[0 +: 63]); }"},
+    {"E0623", "'load' of a tensor of f4e2m1 takes a range along the last dim",
+     "kernel k(in f4e2m1 X[M, N]) grid(1) { let x = load(X[0 +: 64, 0]); }"},
+    {"E0623", "'load' of a tensor of f4e2m1 has no mask and no fill value",
+     "kernel k(in f4e2m1 X[M]) grid(1) { let x = load(X[0 +: 64], mask = bid(0) < 1); }"},
+    {"E0623", "'store' of a tensor of f4e2m1 needs a last dim of stride 1",
+     "kernel k(out f4e2m1 X[M, N; 1, M]) grid(1) { store(X[0 +: 8, 0 +: 8], f4e2m1(1.0)); }"},
     {"E0102", "'sum' is a builtin function", "fn sum() { }"},
     {"E0102", "'a' is already defined", "fn f(i32 a, i32 a) { }"},
     {"E0102", "'A' is already defined", "fn f[int A](i32 A) { }"},

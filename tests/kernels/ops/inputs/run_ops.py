@@ -69,6 +69,14 @@ def encode(dtype, x, saturate=None):
     return code.astype(np.uint16 if FORMATS[dtype][0] == 16 else np.uint8)
 
 
+def from_f4e2m1(packed):
+    """Two codes to a byte of the last axis, the even element in the low half."""
+    packed = np.asarray(packed)
+    codes = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:-1], -1)
+    sizes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    return np.where(codes & 8, -sizes[codes & 7], sizes[codes & 7])
+
+
 def helpers(seed):
     rng = np.random.default_rng(seed)
 
@@ -92,7 +100,7 @@ def helpers(seed):
 
     names = {t: (lambda x, t=t: encode(t, x)) for t in FORMATS}
     names.update({"from_" + t: (lambda x, t=t: values_of(t, x)) for t in FORMATS})
-    names.update(np=np, attend=attend, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
+    names.update(np=np, attend=attend, from_f4e2m1=from_f4e2m1, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
     return names
 
 
