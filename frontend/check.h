@@ -271,6 +271,11 @@ const ast_expr *fe_named(const fe_call *call, const char *name); // NULL: not gi
 const char *fe_choice(fe_ctx *ctx, const fe_call *call, const char *name, const char *choices,
                       const char *absent);
 bool fe_named_int(fe_ctx *ctx, const fe_call *call, const char *name, int64_t absent, int64_t *out);
+bool fe_named_flag(fe_ctx *ctx, const fe_call *call, const char *name, bool *out); // absent: false
+// 'axis', counted from the end where negative; may be left out for rank 1.
+bool fe_named_axis(fe_ctx *ctx, const fe_call *call, const ty_type *type, int *out);
+ir_val fe_expand(fe_ctx *ctx, ir_val x, int axis); // a new dim of 1; a scalar becomes a tile
+ir_val fe_take(fe_ctx *ctx, ir_val x, ir_val index, int axis); // elements of a tile by index
 fe_value fe_cast(fe_ctx *ctx, fe_value v, tl_dtype dtype, const fe_call *call_or_null,
                  tl_span span);
 bool fe_generic_dims(fe_ctx *ctx, const fe_call *call, uint32_t first, int64_t *dims,
@@ -340,6 +345,12 @@ BUILTIN_HANDLER(fe_b_clamp);
 BUILTIN_HANDLER(fe_b_fma);
 BUILTIN_HANDLER(fe_b_math);
 BUILTIN_HANDLER(fe_b_reduce);
+BUILTIN_HANDLER(fe_b_scan);
+BUILTIN_HANDLER(fe_b_gather);
+BUILTIN_HANDLER(fe_b_histogram);
+BUILTIN_HANDLER(fe_b_cat);
+BUILTIN_HANDLER(fe_b_split);
+BUILTIN_HANDLER(fe_b_join);
 BUILTIN_HANDLER(fe_b_print);
 BUILTIN_HANDLER(fe_b_assert);
 BUILTIN_HANDLER(fe_b_assume);

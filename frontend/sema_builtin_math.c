@@ -224,26 +224,6 @@ BUILTIN_HANDLER(fe_b_where) {
 
 // --- reductions ---------------------------------------------------------------------------------
 
-static bool reduce_axis(fe_ctx *ctx, const fe_call *call, const ty_type *type, int *out) {
-  int64_t axis;
-  if (!fe_named(call, "axis")) {
-    *out = 0;
-    if (type->rank == 1)
-      return true;
-    tl_diag *diag =
-        fe_error(ctx, call->expr->span, DIAG_E0210, call->name, ty_text(ctx->arena, type));
-    tl_help(ctx->diags, diag, "axis = %d reduces the last dimension", type->rank - 1);
-    return false;
-  }
-  if (!fe_named_int(ctx, call, "axis", 0, &axis))
-    return false;
-  *out = (int)(axis < 0 ? axis + type->rank : axis);
-  if (axis >= -type->rank && axis < type->rank)
-    return true;
-  fe_error(ctx, fe_named(call, "axis")->span, DIAG_E0211, (int)axis, type->rank);
-  return false;
-}
-
 BUILTIN_HANDLER(fe_b_reduce) {
   static const char *const kinds[] = {"sum", "prod", "max",    "min",
                                       "any", "all",  "argmax", "argmin"};
@@ -260,7 +240,9 @@ BUILTIN_HANDLER(fe_b_reduce) {
     return fv_poison();
   int axis;
   const char *order = fe_choice(ctx, call, "order", "tree|sequential", "tree");
-  if (!order || !reduce_axis(ctx, call, type, &axis))
+  bool keepdims;
+  if (!order || !fe_named_axis(ctx, call, type, &axis) ||
+      !fe_named_flag(ctx, call, "keepdims", &keepdims))
     return fv_poison();
   // Sums and products of 16-bit floats accumulate in f32 and round once.
   bool widen = arg <= FE_R_PROD && (type->dtype == TL_F16 || type->dtype == TL_BF16);
@@ -276,5 +258,7 @@ BUILTIN_HANDLER(fe_b_reduce) {
   ir_set_str(ctx->func, op, "kind", kinds[arg]);
   ir_set_int(ctx->func, op, "axis", axis);
   ir_set_str(ctx->func, op, "order", order);
-  return fv_ir(widen ? ir_cast(&ctx->b, out, type->dtype, NULL, false) : out);
+  if (widen)
+    out = ir_cast(&ctx->b, out, type->dtype, NULL, false);
+  return fv_ir(keepdims ? fe_expand(ctx, out, axis) : out);
 }

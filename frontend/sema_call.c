@@ -37,6 +37,40 @@ bool fe_named_int(fe_ctx *ctx, const fe_call *call, const char *name, int64_t ab
   return !expr || fe_eval_int(ctx, expr, tl_sprintf(ctx->arena, "'%s'", name), out);
 }
 
+bool fe_named_flag(fe_ctx *ctx, const fe_call *call, const char *name, bool *out) {
+  const ast_expr *expr = fe_named(call, name);
+  fe_value v;
+  *out = false;
+  if (!expr)
+    return true;
+  if (!fe_try_const(ctx, expr, &v) || v.kind != FV_BOOL) {
+    fe_error(ctx, expr->span, DIAG_E0207, tl_sprintf(ctx->arena, "'%s'", name), "bool");
+    return false;
+  }
+  *out = v.b;
+  return true;
+}
+
+bool fe_named_axis(fe_ctx *ctx, const fe_call *call, const ty_type *type, int *out) {
+  int64_t axis;
+  if (!fe_named(call, "axis")) {
+    *out = 0;
+    if (type->rank == 1)
+      return true;
+    tl_diag *diag =
+        fe_error(ctx, call->expr->span, DIAG_E0210, call->name, ty_text(ctx->arena, type));
+    tl_help(ctx->diags, diag, "axis = %d reduces the last dimension", type->rank - 1);
+    return false;
+  }
+  if (!fe_named_int(ctx, call, "axis", 0, &axis))
+    return false;
+  *out = (int)(axis < 0 ? axis + type->rank : axis);
+  if (axis >= -type->rank && axis < type->rank)
+    return true;
+  fe_error(ctx, fe_named(call, "axis")->span, DIAG_E0211, (int)axis, type->rank);
+  return false;
+}
+
 bool fe_generic_dims(fe_ctx *ctx, const fe_call *call, uint32_t first, int64_t *dims,
                      int *out_rank) {
   if (call->ngenerics - first > TY_MAX_RANK) {

@@ -1,5 +1,5 @@
 // Subscripts: X[...] on a tensor names memory (an access, for load, store and atomics), on a tile
-// it takes a static part or adds axes.
+// it takes parts, static or by index, or adds axes.
 #include "frontend/check.h"
 
 static fe_value wrong_count(fe_ctx *ctx, const ast_expr *expr, int rank, uint32_t given) {
@@ -100,23 +100,49 @@ static fe_value index_tensor(fe_ctx *ctx, const ast_expr *expr, fe_tensor *tenso
 typedef struct part {
   int64_t offsets[TY_MAX_RANK], lens[TY_MAX_RANK];
   bool dropped[TY_MAX_RANK];
+  ir_val index[TY_MAX_RANK]; // at run time: taken by index, before the static parts
   int axis;
   int none_at[TY_MAX_RANK * 2]; // axes of the result
   int nnone, rank;              // of the result
 } part;
 
-static bool static_range(fe_ctx *ctx, const ty_type *type, part *pt, const ast_sub *sub) {
-  int64_t start, len = 1;
-  fe_value v;
-  if (sub->kind == AST_SUB_EXPR && (!fe_try_const(ctx, sub->value, &v) || v.kind != FV_INT)) {
-    fe_error(ctx, sub->span, DIAG_E0622);
+// A position, a run of positions or a tile of them that is known at run time only.
+static bool run_time_sub(fe_ctx *ctx, part *pt, const ast_sub *sub, fe_value v, int64_t len) {
+  v = fe_adapt(ctx, v, TL_I32, sub->span, "a subscript");
+  if (fv_bad(v))
+    return false;
+  const ty_type *index = ir_type(ctx->func, v.val);
+  if (index->rank > (sub->kind == AST_SUB_EXPR)) {
+    fe_error(ctx, sub->span, DIAG_E0224, ty_text(ctx->arena, index));
     return false;
   }
-  if (!fe_eval_int(ctx, sub->value, "start of a tile's part", &start) ||
-      (sub->kind == AST_SUB_TILE &&
-       !fe_eval_int(ctx, sub->length, "length of a tile's part", &len)))
+  if (sub->kind == AST_SUB_TILE) {
+    const ty_type *row = ty_tile(ctx->types, TL_I32, 1, &len);
+    ir_val places = ir_build1(&ctx->b, IR_IOTA, row, 0, NULL);
+    v.val = ir_binary(&ctx->b, IR_ADD, places, ir_broadcast(&ctx->b, v.val, row));
+  }
+  pt->index[pt->axis] = v.val;
+  pt->lens[pt->axis] = index->rank ? index->dims[0] : sub->kind == AST_SUB_TILE ? len : 1;
+  pt->dropped[pt->axis] = sub->kind == AST_SUB_EXPR && !index->rank;
+  pt->rank += !pt->dropped[pt->axis];
+  pt->axis++;
+  return true;
+}
+
+static bool range_sub(fe_ctx *ctx, const ty_type *type, part *pt, const ast_sub *sub) {
+  int64_t start, len = 1;
+  fe_value v;
+  if (sub->kind == AST_SUB_TILE && !fe_eval_int(ctx, sub->length, "length of a tile's part", &len))
     return false;
   int64_t extent = type->dims[pt->axis];
+  if (!fe_try_const(ctx, sub->value, &v))
+    v = fe_eval_value(ctx, sub->value);
+  if (fv_bad(v))
+    return false;
+  if (v.kind != FV_INT && len >= 1 && len <= 1 << 20)
+    return run_time_sub(ctx, pt, sub, v, len);
+  if (!fe_eval_int(ctx, sub->value, "start of a tile's part", &start))
+    return false;
   if (start < 0 || len < 1 || start + len > extent) {
     fe_error(ctx, sub->span, DIAG_E0228, (int)start, (int)(start + len - 1), (int)extent);
     return false;
@@ -141,12 +167,39 @@ static bool part_sub(fe_ctx *ctx, const ty_type *type, part *pt, const ast_sub *
     return true;
   case AST_SUB_EXPR:
   case AST_SUB_TILE:
-    return static_range(ctx, type, pt, sub);
+    return range_sub(ctx, type, pt, sub);
   case AST_SUB_DTYPE:
     break;
   }
   fe_error(ctx, sub->span, DIAG_E0208, "subscript", "a value", "a type");
   return false;
+}
+
+// One element is taken by index, which hands it to every thread.
+static void index_element(fe_ctx *ctx, part *pt, int rank) {
+  for (int i = 0; i < rank; i++)
+    if (!pt->dropped[i])
+      return;
+  for (int i = 0; i < rank; i++)
+    if (!ir_some(pt->index[i]))
+      pt->index[i] = ir_const_int(&ctx->b, TL_I32, pt->offsets[i]);
+}
+
+// Takes the parts known at run time, last axis first, and leaves a part of the rest.
+static ir_val take_indexed(fe_ctx *ctx, ir_val x, part *pt) {
+  int rank = ir_type(ctx->func, x)->rank, kept = 0;
+  index_element(ctx, pt, rank);
+  for (int i = rank - 1; i >= 0; i--)
+    if (ir_some(pt->index[i]))
+      x = fe_take(ctx, x, pt->index[i], i);
+  for (int i = 0; i < rank; i++) {
+    if (ir_some(pt->index[i]) && pt->dropped[i])
+      continue;
+    pt->lens[kept] = pt->lens[i];
+    pt->offsets[kept] = pt->offsets[i];
+    pt->dropped[kept++] = pt->dropped[i];
+  }
+  return x;
 }
 
 static ir_val take_part(fe_ctx *ctx, ir_val x, const part *pt) {
@@ -167,17 +220,8 @@ static ir_val take_part(fe_ctx *ctx, ir_val x, const part *pt) {
 }
 
 static ir_val add_axes(fe_ctx *ctx, ir_val x, const part *pt) {
-  for (int i = 0; i < pt->nnone; i++) {
-    const ty_type *type = ir_type(ctx->func, x);
-    int64_t dims[TY_MAX_RANK];
-    int at = pt->none_at[i];
-    memcpy(dims, type->dims, (size_t)at * sizeof *dims);
-    dims[at] = 1;
-    memcpy(dims + at + 1, type->dims + at, (size_t)(type->rank - at) * sizeof *dims);
-    x = ir_build1(&ctx->b, IR_EXPAND, ty_tile(ctx->types, type->dtype, type->rank + 1, dims), 1,
-                  &x);
-    ir_set_int(ctx->func, ir_def(ctx->func, x), "axis", at);
-  }
+  for (int i = 0; i < pt->nnone; i++)
+    x = fe_expand(ctx, x, pt->none_at[i]);
   return x;
 }
 
@@ -198,16 +242,9 @@ static fe_value index_tile(fe_ctx *ctx, const ast_expr *expr, fe_value base) {
   for (uint32_t i = 0; i < expr->index.nsubs; i++)
     if (!part_sub(ctx, type, &pt, &expr->index.subs[i]))
       return fv_poison();
-  if (pt.rank == 0) { // one element
-    fe_error(ctx, expr->span, DIAG_E0622);
-    return fv_poison();
-  }
-  if (pt.rank == pt.nnone) {
-    fe_error(ctx, expr->span, DIAG_E0622);
-    return fv_poison();
-  }
   ctx->b.loc = expr->span;
-  fe_value out = fv_ir(add_axes(ctx, take_part(ctx, base.val, &pt), &pt));
+  ir_val x = take_indexed(ctx, base.val, &pt);
+  fe_value out = fv_ir(add_axes(ctx, take_part(ctx, x, &pt), &pt));
   out.origin = expr->span;
   return out;
 }

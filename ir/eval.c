@@ -197,6 +197,12 @@ static bool run_op(eval *e, const ir_op *op) {
     return eval_shape(e, op);
   case IR_REDUCE:
     return eval_reduce(e, op);
+  case IR_SCAN:
+    return eval_scan(e, op);
+  case IR_TAKE:
+    return eval_take(e, op);
+  case IR_HISTOGRAM:
+    return eval_histogram(e, op);
   case IR_DOT:
   case IR_DOT_SCALED:
     return eval_dot(e, op);

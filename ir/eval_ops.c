@@ -406,6 +406,11 @@ static cell combine(const fold_state *s, cell acc, cell x) {
   return better(s, x, acc) ? x : acc;
 }
 
+cell eval_combine(const ir_op *op, const char *kind, tl_dtype type, cell acc, cell x) {
+  fold_state s = {op, kind, type};
+  return combine(&s, acc, x);
+}
+
 static bool is_arg(const char *kind) { return strncmp(kind, "arg", 3) == 0; }
 
 // One result: `count` elements from `x`, `stride` cells apart. Sums of floats run in double and are

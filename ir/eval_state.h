@@ -35,10 +35,16 @@ bool eval_fail(eval *e, const ir_op *op, const char *fmt, ...) // always false
 int64_t eval_wrap(tl_dtype type, int64_t value);
 double eval_round(tl_dtype type, double value);
 
+// acc and x under "sum", "prod", "max", "min", "any" or "all"; sums of floats are not rounded.
+cell eval_combine(const ir_op *op, const char *kind, tl_dtype type, cell acc, cell x);
+
 // Each runs one operation; false after eval_fail.
 bool eval_elementwise(eval *e, const ir_op *op);
 bool eval_shape(eval *e, const ir_op *op);
 bool eval_reduce(eval *e, const ir_op *op);
+bool eval_scan(eval *e, const ir_op *op);
+bool eval_take(eval *e, const ir_op *op);
+bool eval_histogram(eval *e, const ir_op *op);
 bool eval_dot(eval *e, const ir_op *op);
 bool eval_tensor_op(eval *e, const ir_op *op);
 bool eval_access(eval *e, const ir_op *op); // load, store, atomic

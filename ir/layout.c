@@ -175,6 +175,19 @@ ir_layout ir_layout_blocked(const ty_type *tile, int warps, int vec) {
   return layout;
 }
 
+ir_layout ir_layout_along(const ty_type *tile, int axis, int warps) {
+  enum { RUN = 16 };
+  ty_type turned = *tile; // the axis last
+  int64_t order[TY_MAX_RANK];
+  int last = tile->rank - 1;
+  for (int d = 0; d < tile->rank; d++)
+    order[d] = d < axis ? d : d == axis ? last : d - 1;
+  for (int d = 0; d < tile->rank; d++)
+    turned.dims[order[d]] = tile->dims[d];
+  ir_layout layout = ir_layout_blocked(&turned, warps, RUN);
+  return ir_layout_permute(&layout, order);
+}
+
 // Warp bits: those of M lowest, then those of N; a dim that is absent from the operand gets copies.
 static void mma_warps(ir_layout *layout, int warps_m, int step_m, int dim_m, int warps_n,
                       int step_n, int dim_n) {

@@ -56,6 +56,9 @@ bool ir_layout_covers(const ir_layout *layout, const ty_type *tile, int warps);
 // Constructors. `order` is by dim, fastest first where given.
 // Coalesced: `vec` consecutive elements of the last dim per thread, lanes then warps over the tile.
 ir_layout ir_layout_blocked(const ty_type *tile, int warps, int vec);
+// The axis in runs: consecutive elements in registers, then lanes, then warps, then repetitions, so
+// that every part of it is ordered (scans). Registers from bit 0 move along the axis alone.
+ir_layout ir_layout_along(const ty_type *tile, int axis, int warps);
 // m16n8 accumulator tile over warps_m x warps_n.
 ir_layout ir_layout_mma_acc(const ty_type *tile, int warps_m, int warps_n);
 // Operand a [M,K] / b [K,N] of the m16n8k(256/bits) atoms, element width `bits`.

@@ -28,6 +28,25 @@ static int64_t reduce_bytes(const ir_func *func, const ir_op *op) {
   return (ty_elems(ir_type(func, op->res[0])) << crossing) * per_result;
 }
 
+// Scan: each crossing warp leaves one total per line and repetition along the axis, 8 bytes each.
+static int64_t scan_bytes(const ir_func *func, const ir_op *op) {
+  const ir_layout *layout = ir_info_of(func, op->args[0])->layout;
+  const ty_type *tile = ir_type(func, op->args[0]);
+  int axis = (int)ir_int(op, "axis", 0), crossing = 0;
+  int64_t parts = 1;
+  for (int bit = 0; bit < layout->nwarp_bits; bit++)
+    crossing += layout->warp[bit][axis] != 0;
+  for (int i = 0; i < layout->nreps; i++)
+    parts *= layout->rep[i].dim == axis ? layout->rep[i].count : 1;
+  return crossing ? (ty_elems(tile) / tile->dims[axis] * parts << crossing) * 8 : 0;
+}
+
+// Taking by index: the whole source as an image.
+static int64_t take_bytes(const ir_func *func, const ir_op *op) {
+  const ty_type *tile = ir_type(func, op->args[0]);
+  return ty_elems(tile) / tile->dims[tile->rank - 1] * ir_scratch_pitch(tile);
+}
+
 // Reshape, slice, bitcast between widths: the source as one dense row-major image.
 static int64_t image_bytes(const ir_func *func, const ir_op *op) {
   if (strcmp(ir_str(op, "via", ""), "shared") != 0)
@@ -58,6 +77,12 @@ int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
     return convert_bytes(func, op);
   case IR_REDUCE:
     return reduce_bytes(func, op);
+  case IR_SCAN:
+    return scan_bytes(func, op);
+  case IR_TAKE:
+    return take_bytes(func, op);
+  case IR_HISTOGRAM:
+    return ir_type(func, op->res[0])->dims[0] * 4;
   case IR_ATOMIC:
     return atomic_bytes(func, op);
   default:

@@ -213,6 +213,41 @@ static void check_reduce(rule *r) {
     CHECK(r->res->dtype == TL_I1, "works on i1");
 }
 
+static void check_scan(rule *r) {
+  CHECK(attr_in(r, "kind", "sum|max|min"), "unknown scan");
+  CHECK(r->arg[0] == r->res && ty_is_tile(r->res) && r->res->dtype != TL_I1,
+        "a tile of numbers stays what it is");
+  CHECK(attr_is_int(r, "axis", 0, r->res->rank - 1), "axis out of range");
+}
+
+static void check_take(rule *r) {
+  const ty_type *from = r->arg[0], *by = r->arg[1];
+  CHECK(ty_is_tile(from) && numeric(r->res) && from->dtype == r->res->dtype,
+        "elements of a tile stay what they are");
+  CHECK(attr_is_int(r, "axis", 0, from->rank - 1), "axis out of range");
+  CHECK(numeric(by) && by->dtype == TL_I32, "the index is i32");
+  int axis = (int)ir_int(r->op, "axis", 0);
+  if (by->rank == 0) {
+    CHECK(dims_without(from, axis, r->res), "the axis is removed");
+    return;
+  }
+  CHECK(by->rank == from->rank || by->rank == 1, "the index has rank 0, 1 or the tile's");
+  CHECK(r->res->rank == from->rank, "the rank stays");
+  for (int d = 0; d < from->rank; d++) {
+    int64_t wanted = d == axis ? by->dims[by->rank == 1 ? 0 : axis] : from->dims[d];
+    CHECK(r->res->dims[d] == wanted, "dim %d of the result is not %lld", d, (long long)wanted);
+    CHECK(by->rank == 1 || by->dims[d] == wanted, "dim %d of the index is not the result's", d);
+  }
+}
+
+static void check_histogram(rule *r) {
+  CHECK(ty_is_tile(r->arg[0]) && r->arg[0]->dtype == TL_I32, "counts values of an i32 tile");
+  CHECK(r->res->rank == 1 && r->res->dtype == TL_I32, "gives i32[n]");
+  CHECK(r->op->nargs == 1 ||
+            (r->arg[1]->dtype == TL_I1 && ty_same_shape(r->arg[0], r->arg[1])),
+        "the mask is not i1 of the tile's shape");
+}
+
 // --- tensor cores ------------------------------------------------------------------------------
 
 static void check_product(rule *r, const ty_type *a, const ty_type *b, const ty_type *acc) {
@@ -504,6 +539,12 @@ static void check(rule *r) {
     return check_slice(r);
   case IR_REDUCE:
     return check_reduce(r);
+  case IR_SCAN:
+    return check_scan(r);
+  case IR_TAKE:
+    return check_take(r);
+  case IR_HISTOGRAM:
+    return check_histogram(r);
   case IR_DOT:
     return check_dot(r);
   case IR_DOT_SCALED:

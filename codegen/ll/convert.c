@@ -118,6 +118,13 @@ static void load_reshaped(ll_ctx *c, const ll_image *image, ir_val res) {
   }
 }
 
+ll_v ll_image_element(ll_ctx *c, const ll_image *image, const ll_v *at) {
+  ll_v loaded = LLVMBuildLoad2(c->b, int_type(c, image->elem_bytes * 8),
+                               thread_pointer(c, image, at), "");
+  LLVMSetAlignment(loaded, (unsigned)image->elem_bytes);
+  return from_image(c, loaded, image->tile->dtype);
+}
+
 static const int64_t nowhere[TY_MAX_RANK] = {0};
 
 void ll_image_load(ll_ctx *c, const ll_image *image, ir_val res) {

@@ -170,6 +170,15 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_REDUCE:
     ll_emit_reduce(c, op);
     return;
+  case IR_SCAN:
+    ll_emit_scan(c, op);
+    return;
+  case IR_TAKE:
+    ll_emit_take(c, op);
+    return;
+  case IR_HISTOGRAM:
+    ll_emit_histogram(c, op);
+    return;
   case IR_DOT:
     ll_emit_dot(c, op);
     return;

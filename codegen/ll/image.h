@@ -12,6 +12,8 @@ typedef struct ll_image {
 ll_image ll_image_of(ll_ctx *c, const ty_type *tile, int64_t offset, bool dense);
 void ll_image_store(ll_ctx *c, const ll_image *image, ir_val val);
 void ll_image_load(ll_ctx *c, const ll_image *image, ir_val res); // in the result's layout
+// The element at coordinates that all depend on the thread.
+ll_v ll_image_element(ll_ctx *c, const ll_image *image, const ll_v *at);
 // reshape, slice or bitcast marked {via="shared"}.
 void ll_shape_through_shared(ll_ctx *c, const ir_op *op);
 #endif

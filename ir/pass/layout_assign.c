@@ -94,6 +94,11 @@ static bool changes_shape(const assign *s, const ir_op *op) {
           !ty_same_shape(type_of(s, op->args[0]), type_of(s, op->res[0])));
 }
 
+static const ir_layout *along_axis(assign *s, const ir_op *scan) {
+  return keep(s, ir_layout_along(type_of(s, scan->res[0]), (int)ir_int(scan, "axis", 0),
+                                 s->func->warps));
+}
+
 // m64nN of each warpgroup: warp w holds rows 16w .., N in steps of 8.
 static const ir_layout *warpgroup_accumulator(assign *s, const ir_op *op) {
   return keep(s, ir_layout_mma_acc(type_of(s, op->res[0]), s->func->warps, 1));
@@ -187,6 +192,12 @@ static choice compute_natural(assign *s, ir_val val) {
   case IR_WGMMA:
   case IR_DRAIN:
     return (choice){warpgroup_accumulator(s, def), STRONG};
+  case IR_SCAN:
+    return (choice){along_axis(s, def), MEDIUM};
+  case IR_TAKE: // from shared memory, in any layout
+    return (choice){blocked(s, type_of(s, val), 16), WEAK};
+  case IR_HISTOGRAM:
+    return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
   case IR_LOAD:
     return natural_of_load(s, def);
   case IR_REDUCE:
@@ -259,12 +270,37 @@ static void permute_source(assign *s, ir_op *op, const ir_layout *layout) {
   op->args[0] = wanted(s, op->args[0], keep(s, ir_layout_permute(layout, inverse)));
 }
 
+// The source of an operation that does not depend on its result's layout.
+static const ir_layout *from_own(assign *s, ir_val *arg) {
+  choice source = natural(s, *arg);
+  const ir_layout *layout = source.layout ? source.layout : blocked(s, type_of(s, *arg), 16);
+  *arg = wanted(s, *arg, layout);
+  return layout;
+}
+
 // A reduce is made from its source's own layout; only then its result is converted.
 static const ir_layout *reduce_source(assign *s, ir_op *op) {
-  choice source = natural(s, op->args[0]);
-  const ir_layout *layout = source.layout ? source.layout : blocked(s, type_of(s, op->args[0]), 16);
-  op->args[0] = wanted(s, op->args[0], layout);
+  const ir_layout *layout = from_own(s, &op->args[0]);
   return ty_is_tile(type_of(s, op->res[0])) ? drop(s, layout, (int)ir_int(op, "axis", 0)) : NULL;
+}
+
+// The result's layout asks for the index of each element it holds.
+static void settle_take(assign *s, ir_op *op, const ir_layout *layout) {
+  const ty_type *index = type_of(s, op->args[1]);
+  from_own(s, &op->args[0]);
+  if (!index->rank)
+    return;
+  int axis = (int)ir_int(op, "axis", 0);
+  for (int d = layout->rank - 1; index->rank == 1 && d >= 0; d--)
+    if (d != axis)
+      layout = drop(s, layout, d);
+  op->args[1] = wanted(s, op->args[1], layout);
+}
+
+static void settle_histogram(assign *s, ir_op *op) {
+  const ir_layout *layout = from_own(s, &op->args[0]);
+  if (op->nargs > 1)
+    op->args[1] = wanted(s, op->args[1], layout);
 }
 
 static void shifted(const int64_t *dst, int64_t *src, void *user) {
@@ -276,9 +312,7 @@ static void shifted(const int64_t *dst, int64_t *src, void *user) {
 // Reshapes and slices read their source from its own home. A slice may be mere renaming; whatever
 // is not goes through shared memory as one row-major image, marked {via="shared"}.
 static void settle_reshape(assign *s, ir_op *op, const ir_layout *layout) {
-  choice source = natural(s, op->args[0]);
-  const ir_layout *from = source.layout ? source.layout : blocked(s, type_of(s, op->args[0]), 16);
-  op->args[0] = wanted(s, op->args[0], from);
+  const ir_layout *from = from_own(s, &op->args[0]);
   int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
   bool renames = op->code == IR_SLICE && ir_layout_rename(layout, from, s->func->warps, shifted,
                                                           (void *)ir_attr_find(op, "offsets"), map);
@@ -295,6 +329,12 @@ static void settle_operands(assign *s, ir_op *op, const ir_layout *layout) {
   switch (op->code) {
   case IR_LOAD:
     settle_access_operands(s, op, layout);
+    return;
+  case IR_TAKE:
+    settle_take(s, op, layout);
+    return;
+  case IR_HISTOGRAM:
+    settle_histogram(s, op);
     return;
   case IR_BROADCAST:
     broadcast_source(s, op, layout);
@@ -624,6 +664,10 @@ static void anchor(assign *s, ir_op *op) {
   case IR_REDUCE:
     if (!ty_is_tile(type_of(s, op->res[0])))
       reduce_source(s, op);
+    return;
+  case IR_TAKE: // one element
+    if (!ty_is_tile(type_of(s, op->res[0])))
+      from_own(s, &op->args[0]);
     return;
   default:
     return;
