@@ -6,6 +6,7 @@
 #include "runtime/artifact.h"
 #include "lang/artifact.h"
 #include "lang/base/vec.h"
+#include "runtime/counters.h"
 #include "runtime/status.h"
 #include <ctype.h>
 #include <errno.h>
@@ -392,7 +393,10 @@ static tile_status read_kernel(tile_module *module, sqlite3_stmt *stmt, void *us
   kernel->source = text_column(module, stmt, 3);
   kernel->line = sqlite3_column_int(stmt, 4);
   kernel->params = TL_NEW_N(&module->arena, tile_param, TILE_MAX_PARAMS);
+  kernel->cache = tile_plan_cache_new();
   tl_push(&module->arena, &module->kernels, kernel);
+  if (!kernel->cache)
+    return tile_fail(TILE_E_NOMEM, "out of memory");
   TILE_TRY(for_each(module,
                     "SELECT name, kind, dir, dtype, dims, strides FROM param WHERE kernel = ?"
                     " ORDER BY pos",
@@ -511,7 +515,8 @@ tile_status tile_artifact_open_bytes(const void *bytes, size_t len, const char *
 }
 
 static void unload_all(tile_module *module) {
-  for (uint32_t k = 0; k < module->kernels.len; k++)
+  for (uint32_t k = 0; k < module->kernels.len; k++) {
+    tile_plan_cache_free(module->kernels.data[k]->cache);
     for (int v = 0; v < module->kernels.data[k]->nvariants; v++) {
       tile_loaded *entry = module->kernels.data[k]->variants[v].loaded;
       while (entry) {
@@ -521,6 +526,7 @@ static void unload_all(tile_module *module) {
         entry = next;
       }
     }
+  }
 }
 
 void tile_artifact_close(tile_module *module) {
@@ -632,6 +638,7 @@ tile_status tile_variant_load(const tile_variant *chosen, tile_device *device, t
     entry->device = device;
     status = load_images(variant, device, &entry->code);
     if (status == TILE_OK) {
+      tile_count(TILE_COUNT_LOADS);
       entry->next = variant->loaded;
       variant->loaded = entry;
     } else {

@@ -8,6 +8,7 @@
 #include "lang/base/arena.h"
 #include "lang/dtype.h"
 #include "runtime/device.h"
+#include "runtime/plan_cache.h"
 
 enum {
   TILE_MAX_RANK = 8,
@@ -84,6 +85,7 @@ struct tile_kernel {
   int ndims;
   tile_variant *variants; // by rank, then name: the order of selection
   int nvariants;
+  tile_plan_cache *cache; // tile_launch's
 };
 
 tile_status tile_artifact_open(const char *path, tile_module **out);

@@ -2,6 +2,7 @@
 #include "runtime/compiler_load.h"
 #include "lang/base/str.h"
 #include "runtime/artifact.h"
+#include "runtime/counters.h"
 #include "runtime/status.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -86,6 +87,7 @@ tile_status tile_module_compile(tile_ctx *ctx, const char *path, const char *sou
   char *text = NULL;
   if (!source && !(source = text = tl_read_file(path, &len)))
     return tile_fail(TILE_E_IO, "%s: %s", path, strerror(errno));
+  tile_count(TILE_COUNT_COMPILES);
   void *bytes = NULL;
   size_t nbytes = 0;
   char *said = NULL;

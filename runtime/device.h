@@ -66,6 +66,9 @@ typedef struct tile_device_ops {
   bool (*capturing)(tile_device *device, void *stream);                       // NULL: never
   // Writes the device's 128-byte descriptor; no allocation, no lock. NULL: the device has no TMA.
   tile_status (*encode_tmap)(tile_device *device, const tile_tmap_desc *desc, void *out);
+  // Points an encoded descriptor (aligned to 64) at another address: the only thing about one that
+  // changes from run to run. As cheap as a copy.
+  tile_status (*retarget_tmap)(tile_device *device, void *map, uint64_t address);
   tile_status (*sim_options)(tile_device *device, const tile_sim_opts *opts); // NULL: not simulated
 } tile_device_ops;
 

@@ -38,6 +38,16 @@ static tile_status no_kernel(const tile_module *module, const char *name) {
   return status;
 }
 
+int tile_module_kernel_count(const tile_module *module) {
+  return module ? tile_artifact_kernel_count(module) : 0;
+}
+
+const char *tile_module_kernel_name(const tile_module *module, int index) {
+  if (index < 0 || index >= tile_module_kernel_count(module))
+    return NULL;
+  return tile_artifact_kernel(module, index)->name;
+}
+
 tile_status tile_kernel_get(tile_module *module, const char *name, tile_kernel **out) {
   if (!module || !name || !out)
     return tile_fail(TILE_E_INVALID, "tile_kernel_get: an argument is NULL");

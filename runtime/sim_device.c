@@ -241,6 +241,19 @@ static tile_status encode_tmap_sim(tile_device *device, const tile_tmap_desc *de
   return TILE_OK;
 }
 
+static tile_status retarget_tmap_sim(tile_device *device, void *map, uint64_t address) {
+  sim_tensor_map decoded;
+  (void)device;
+  if (!sim_tensor_map_decode(map, &decoded))
+    return tile_fail(TILE_E_INTERNAL, "these 128 bytes are no TMA descriptor");
+  decoded.address = address;
+  const char *why = sim_tensor_map_check(&decoded);
+  if (why)
+    return tile_fail(TILE_E_ALIGN, "TMA descriptor: %s", why);
+  sim_tensor_map_encode(&decoded, map);
+  return TILE_OK;
+}
+
 static const tile_device_ops sim_ops = {
     .close = close_sim,
     .alloc = alloc_sim,
@@ -253,6 +266,7 @@ static const tile_device_ops sim_ops = {
     .unload = unload_sim,
     .launch = launch_sim,
     .encode_tmap = encode_tmap_sim,
+    .retarget_tmap = retarget_tmap_sim,
     .sim_options = options_sim,
 };
 

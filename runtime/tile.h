@@ -97,6 +97,8 @@ TILE_API tile_status tile_module_load_bytes(tile_ctx *ctx, const void *bytes, si
 TILE_API tile_status tile_module_compile(tile_ctx *ctx, const char *path, const char *source, size_t len,
                                          const char *const *flags, int nflags, tile_module **out);
 TILE_API void tile_module_destroy(tile_module *module);
+TILE_API int tile_module_kernel_count(const tile_module *module);
+TILE_API const char *tile_module_kernel_name(const tile_module *module, int index); // NULL: none there
 TILE_API tile_status tile_kernel_get(tile_module *module, const char *name, tile_kernel **out); // borrowed
 
 typedef struct tile_param_info {
@@ -125,10 +127,24 @@ typedef struct tile_info {
   uint32_t size; // sizeof(tile_info)
   const char *variant, *arch;
   uint32_t grid[3], threads, smem_bytes;
-  int regs, spill_bytes, ctas_per_sm, align;
+  int regs, spill_bytes, ctas_per_sm, align, tma_descriptors;
 } tile_info;
 TILE_API tile_status tile_plan_info(const tile_plan *plan, tile_info *out);
+// One call: makes a plan for these types, shapes and strides the first time and finds it again after
+// that. Takes a lock and hashes its arguments; callers who can keep a plan should.
 TILE_API tile_status tile_launch(tile_kernel *kernel, tile_device *device, const tile_arg *args, int nargs, void *stream);
+// A view of a DLTensor (a DLManagedTensor starts with one); lives as long as it does.
+TILE_API tile_status tile_from_dlpack(const void *dl_tensor, tile_tensor *out);
+
+// What this process has done so far. Serving adds to plans at most.
+typedef struct tile_counters {
+  uint32_t size;         // sizeof(tile_counters)
+  uint64_t compiles;     // of source, by tile_module_compile
+  uint64_t jit_compiles; // of PTX, by the driver, for want of a cubin that it accepts
+  uint64_t loads;        // images loaded on a device
+  uint64_t plans;
+} tile_counters;
+TILE_API tile_status tile_counters_read(tile_counters *out);
 
 typedef struct tile_sim_opts { // for devices sim:*
   uint32_t size; // sizeof(tile_sim_opts)

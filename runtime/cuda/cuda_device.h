@@ -38,5 +38,6 @@ tile_status cu_launch(tile_device *device, tile_code *code, const tile_dispatch 
 tile_status cu_bench(tile_device *device, tile_code *code, const tile_dispatch *dispatch, int runs,
                      double *out_median_ms, double *out_min_ms);
 tile_status cu_encode_tmap(tile_device *device, const tile_tmap_desc *desc, void *out);
+tile_status cu_retarget_tmap(tile_device *device, void *map, uint64_t address);
 bool cu_capturing(tile_device *device, void *stream);
 #endif

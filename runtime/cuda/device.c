@@ -105,6 +105,7 @@ static const tile_device_ops cuda_ops = {
     .bench = cu_bench,
     .capturing = cu_capturing,
     .encode_tmap = cu_encode_tmap,
+    .retarget_tmap = cu_retarget_tmap,
 };
 
 // "sm_90a" for a GPU of the table; another one gets its plain number, for which nothing is

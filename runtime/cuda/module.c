@@ -3,6 +3,7 @@
 // A cubin is preferred; when the driver refuses it (another revision of the chip) and the artifact
 // has PTX, the driver compiles that, once, here and never at launch.
 #include "runtime/cuda/cuda_device.h"
+#include "runtime/counters.h"
 #include "runtime/status.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,8 +107,10 @@ tile_status cu_load(tile_device *device, const tile_code_source *source, tile_co
     status = TILE_E_DRIVER;
     if (source->cubin)
       status = load_image(gpu, source, source->cubin, false, code);
-    if (status == TILE_E_DRIVER && source->ptx)
+    if (status == TILE_E_DRIVER && source->ptx) {
+      tile_count(TILE_COUNT_JIT_COMPILES);
       status = load_image(gpu, source, source->ptx, true, code);
+    }
     cu_leave(gpu, pushed);
   }
   if (status == TILE_OK)

@@ -61,3 +61,12 @@ tile_status cu_encode_tmap(tile_device *device, const tile_tmap_desc *desc, void
   memcpy(out, map, sizeof map);
   return TILE_OK;
 }
+
+// Host arithmetic in the driver: no context is needed, nothing is looked up.
+tile_status cu_retarget_tmap(tile_device *device, void *map, uint64_t address) {
+  const cu_device *gpu = (const cu_device *)device;
+  if (!gpu->cu->cuTensorMapReplaceAddress)
+    return tile_fail(TILE_E_UNSUPPORTED, "this driver has no cuTensorMapReplaceAddress");
+  CU_TRY(gpu->cu, cuTensorMapReplaceAddress, map, (void *)(uintptr_t)address);
+  return TILE_OK;
+}
