@@ -10,7 +10,7 @@
 #   FileCheck, count          LLVM's             not CMD  CMD must exit with 1, 2 or 3: a crash or an
 #   exits N CMD               exactly N                   internal error (70) is no expected failure
 #   golden FILE               standard input must equal FILE; `./dev rebase` rewrites it
-#   %python                   the interpreter that runs lit
+#   %libtile                  libtile.so         %python   the interpreter that runs lit
 # Features: ptxas (an assembler was found), cuda (a GPU and its driver answer).
 import os
 import shutil
@@ -76,6 +76,7 @@ config.substitutions += [
     (r"%tilec\b", os.path.join(tools, "tilec")),
     (r"%tilerun\b", os.path.join(tools, "tilerun")),
     (r"%ptxsim\b", os.path.join(tools, "ptxsim")),
+    (r"%libtile\b", os.path.join(build, "lib", "libtile.so")),
     (r"%ptxas\b", ptxas or "bash %s/without-ptxas.sh" % helpers),
     (r"%python\b", sys.executable),
     (r"%root\b", root),

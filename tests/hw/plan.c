@@ -1,0 +1,246 @@
+// On a GPU: what tile_plan_run costs the host, and that plans may be captured into graphs.
+//
+//   plan FILE.tla       the FP8 GEMM's artifact; prints a table, exits with 3 when a check fails
+//
+// Time is that of single calls on an idle queue (the stream is emptied every 64 calls), the clock's
+// own cost taken off; kernels are small, so that the host never waits for the GPU.
+#include "runtime/tile.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { M = 64, N = 256, K = 512, TENSORS = 5, CALLS = 4096, BURST = 64 };
+enum { CAPTURE_RELAXED = 2, STREAM_NON_BLOCKING = 1 };
+
+typedef struct graph_api { // of the driver, by dlsym: libtile itself needs none of it
+  int (*stream_create)(void **out, unsigned flags);
+  int (*stream_sync)(void *stream);
+  int (*begin)(void *stream, int mode);
+  int (*end)(void *stream, void **out_graph);
+  int (*instantiate)(void **out_exec, void *graph, unsigned long long flags);
+  int (*launch)(void *exec, void *stream);
+} graph_api;
+
+typedef struct world {
+  tile_ctx *ctx;
+  tile_device *gpu;
+  tile_module *module;
+  tile_kernel *kernel;
+  graph_api driver;
+  void *stream;
+  int64_t shapes[TENSORS][2], strides[TENSORS][2];
+  size_t bytes[TENSORS];
+  void *ptrs[TENSORS];
+  tile_arg args[TENSORS];
+  int failures;
+} world;
+
+static void must(tile_status status, const char *what) {
+  if (status == TILE_OK)
+    return;
+  fprintf(stderr, "plan: %s: %s: %s\n", what, tile_status_name(status), tile_last_error());
+  exit(1);
+}
+
+static void must_cu(int result, const char *what) {
+  if (!result)
+    return;
+  fprintf(stderr, "plan: %s: CUDA error %d\n", what, result);
+  exit(1);
+}
+
+static void expect(world *w, int good, const char *what) {
+  printf("%-60s %s\n", what, good ? "yes" : "NO");
+  w->failures += !good;
+}
+
+static void find_driver(graph_api *out) {
+  void *lib = dlopen("libcuda.so.1", RTLD_NOW);
+  *(void **)&out->stream_create = lib ? dlsym(lib, "cuStreamCreate") : NULL;
+  *(void **)&out->stream_sync = lib ? dlsym(lib, "cuStreamSynchronize") : NULL;
+  *(void **)&out->begin = lib ? dlsym(lib, "cuStreamBeginCapture_v2") : NULL;
+  *(void **)&out->end = lib ? dlsym(lib, "cuStreamEndCapture") : NULL;
+  *(void **)&out->instantiate = lib ? dlsym(lib, "cuGraphInstantiateWithFlags") : NULL;
+  *(void **)&out->launch = lib ? dlsym(lib, "cuGraphLaunch") : NULL;
+  if (!out->stream_create || !out->stream_sync || !out->begin || !out->end || !out->instantiate ||
+      !out->launch) {
+    fprintf(stderr, "plan: no driver with graphs\n");
+    exit(1);
+  }
+}
+
+static void *upload_random(world *w, size_t bytes, int is_scale) {
+  unsigned char *host = malloc(bytes);
+  uint32_t seed = 1 + (uint32_t)bytes;
+  for (size_t i = 0; i < bytes; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    host[i] = (unsigned char)((seed >> 24) & 0xB7); // f8e4m3 below 2^1, no NaN
+  }
+  float *scales = (float *)(void *)host;
+  for (size_t i = 0; is_scale && i < bytes / sizeof *scales; i++)
+    scales[i] = 0.5f + (float)(i % 7) * 0.25f;
+  void *address;
+  must(tile_buffer_create(w->gpu, bytes, "tensor", &address), "allocation");
+  must(tile_buffer_write(w->gpu, address, host, bytes), "upload");
+  free(host);
+  return address;
+}
+
+static void set_up(world *w, const char *path) {
+  static const int dtypes[TENSORS] = {TILE_F8E4M3, TILE_F8E4M3, TILE_F32, TILE_F32, TILE_BF16};
+  static const int64_t shapes[TENSORS][2] = {
+      {M, K}, {N, K}, {M, K / 128}, {(N + 127) / 128, K / 128}, {M, N}};
+  static const int64_t strides[TENSORS][2] = {{K, 1}, {K, 1}, {1, M}, {K / 128, 1}, {N, 1}};
+  static const int sizes[TENSORS] = {1, 1, 4, 4, 2};
+  must(tile_ctx_create(TILE_ABI, &w->ctx), "context");
+  must(tile_device_open(w->ctx, "cuda:0", &w->gpu), "device");
+  must(tile_module_load_file(w->ctx, path, &w->module), "artifact");
+  must(tile_kernel_get(w->module, "fp8_gemm_nt", &w->kernel), "kernel");
+  memcpy(w->shapes, shapes, sizeof shapes);
+  memcpy(w->strides, strides, sizeof strides);
+  for (int i = 0; i < TENSORS; i++) {
+    w->bytes[i] = (size_t)(shapes[i][0] * shapes[i][1] * sizes[i]);
+    w->ptrs[i] = upload_random(w, w->bytes[i], dtypes[i] == TILE_F32);
+    w->args[i] = (tile_arg){.kind = TILE_ARG_TENSOR,
+                            .tensor = {w->ptrs[i], w->shapes[i], w->strides[i], 2, dtypes[i]}};
+  }
+  find_driver(&w->driver);
+}
+
+static double now_us(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec * 1e6 + (double)time.tv_nsec * 1e-3;
+}
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median_call_us(world *w, tile_plan *plan, void *const *ptrs, const char *what) {
+  static double times[CALLS], empty[CALLS];
+  for (int i = 0; i < CALLS; i++) {
+    double start = now_us();
+    empty[i] = now_us() - start;
+  }
+  for (int i = -BURST; i < CALLS; i++) {
+    double start = now_us();
+    tile_status status = tile_plan_run(plan, ptrs, NULL, 0, w->stream);
+    double end = now_us();
+    must(status, "run");
+    if (i >= 0)
+      times[i] = end - start;
+    if (i % BURST == 0)
+      must_cu(w->driver.stream_sync(w->stream), "cuStreamSynchronize");
+  }
+  qsort(times, CALLS, sizeof *times, by_value);
+  qsort(empty, CALLS, sizeof *empty, by_value);
+  double clock = empty[CALLS / 2], median = times[CALLS / 2] - clock;
+  printf("%-44s median %.2f us, p10 %.2f, p99 %.2f (clock %.3f us)\n", what, median,
+         times[CALLS / 10] - clock, times[CALLS * 99 / 100] - clock, clock);
+  return median;
+}
+
+static void read_output(world *w, void *address, unsigned char *out) {
+  must(tile_buffer_read(w->gpu, address, out, w->bytes[TENSORS - 1]), "download");
+}
+
+// The plan's template, retargeted, gives the same bits as a descriptor encoded for the address.
+static void check_retargeting(world *w, tile_plan *plan, unsigned char *want) {
+  tile_arg args[TENSORS];
+  tile_plan *bare;
+  unsigned char *got = malloc(w->bytes[TENSORS - 1]);
+  memcpy(args, w->args, sizeof args);
+  for (int i = 0; i < TENSORS; i++)
+    args[i].tensor.data = NULL;
+  must(tile_plan_create(w->kernel, w->gpu, args, TENSORS, NULL, &bare), "plan without addresses");
+  void *out = w->ptrs[TENSORS - 1];
+  must(tile_buffer_fill(w->gpu, out, 0xFF, w->bytes[TENSORS - 1], 0), "fill");
+  must(tile_plan_run(plan, NULL, NULL, 0, NULL), "run");
+  read_output(w, out, want);
+  must(tile_buffer_fill(w->gpu, out, 0xFF, w->bytes[TENSORS - 1], 0), "fill");
+  must(tile_plan_run(bare, w->ptrs, NULL, 0, NULL), "run");
+  read_output(w, out, got);
+  int poison = 1;
+  for (size_t i = 0; i < w->bytes[TENSORS - 1] && poison; i++)
+    poison = want[i] == 0xFF;
+  expect(w, !poison && memcmp(got, want, w->bytes[TENSORS - 1]) == 0,
+         "retargeted descriptors give the bits of encoded ones");
+  tile_plan_destroy(bare);
+  free(got);
+}
+
+// Two launches with different outputs in one graph, replayed twice over poison.
+static void check_graph(world *w, tile_plan *plan, const unsigned char *want) {
+  size_t bytes = w->bytes[TENSORS - 1];
+  void *outs[2], *ptrs[TENSORS], *graph = NULL, *exec = NULL;
+  unsigned char *got = malloc(bytes);
+  for (int i = 0; i < 2; i++)
+    must(tile_buffer_create(w->gpu, bytes, "D", &outs[i]), "allocation");
+  memcpy(ptrs, w->ptrs, sizeof ptrs);
+  must_cu(w->driver.begin(w->stream, CAPTURE_RELAXED), "cuStreamBeginCapture");
+  for (int i = 0; i < 2; i++) {
+    ptrs[TENSORS - 1] = outs[i];
+    must(tile_plan_run(plan, ptrs, NULL, 0, w->stream), "run under capture");
+  }
+  int64_t other[2] = {M, N + 8}, other_stride[2] = {N + 8, 1}, other_b[2] = {N + 8, K};
+  tile_arg args[TENSORS];
+  memcpy(args, w->args, sizeof args);
+  args[1].tensor.shape = other_b;
+  args[4].tensor.shape = other;
+  args[4].tensor.stride = other_stride;
+  int64_t other_sfb[2] = {(N + 8 + 127) / 128, K / 128};
+  args[3].tensor.shape = other_sfb;
+  expect(w, tile_launch(w->kernel, w->gpu, args, TENSORS, w->stream) == TILE_E_CAPTURE,
+         "tile_launch of new shapes under capture is refused");
+  must_cu(w->driver.end(w->stream, &graph), "cuStreamEndCapture");
+  must_cu(w->driver.instantiate(&exec, graph, 0), "cuGraphInstantiate");
+  int same = 1;
+  for (int replay = 0; replay < 2; replay++) {
+    for (int i = 0; i < 2; i++)
+      must(tile_buffer_fill(w->gpu, outs[i], 0xFF, bytes, 0), "fill");
+    must(tile_device_sync(w->gpu), "sync");
+    must_cu(w->driver.launch(exec, w->stream), "cuGraphLaunch");
+    for (int i = 0; i < 2; i++) {
+      read_output(w, outs[i], got);
+      same = same && memcmp(got, want, bytes) == 0;
+    }
+  }
+  expect(w, same, "a captured plan, replayed twice, gives the same bits");
+  for (int i = 0; i < 2; i++)
+    tile_buffer_destroy(w->gpu, outs[i]);
+  free(got);
+}
+
+int main(int argc, char **argv) {
+  static world w;
+  if (argc != 2) {
+    fprintf(stderr, "usage: plan FILE.tla\n");
+    return 2;
+  }
+  set_up(&w, argv[1]);
+  must_cu(w.driver.stream_create(&w.stream, STREAM_NON_BLOCKING), "cuStreamCreate");
+  tile_plan *plan;
+  must(tile_plan_create(w.kernel, w.gpu, w.args, TENSORS, NULL, &plan), "plan");
+  tile_info info = {.size = sizeof info};
+  must(tile_plan_info(plan, &info), "info");
+  printf("%s, %s: %d tensors, %d TMA descriptors, grid %u, %u threads\n", tile_device_name(w.gpu),
+         info.variant, TENSORS, info.tma_descriptors, info.grid[0], info.threads);
+  unsigned char *want = malloc(w.bytes[TENSORS - 1]);
+  check_retargeting(&w, plan, want);
+  check_graph(&w, plan, want);
+  double fixed = median_call_us(&w, plan, NULL, "tile_plan_run, the plan's addresses");
+  double given = median_call_us(&w, plan, w.ptrs, "tile_plan_run, addresses given");
+  expect(&w, fixed <= 3 && given <= 3, "at most 3 us");
+  tile_counters counters = {.size = sizeof counters};
+  must(tile_counters_read(&counters), "counters");
+  expect(&w, counters.compiles == 0 && counters.jit_compiles == 0, "nothing was compiled");
+  tile_plan_destroy(plan);
+  tile_module_destroy(w.module);
+  tile_ctx_destroy(w.ctx);
+  free(want);
+  return w.failures ? 3 : 0;
+}
