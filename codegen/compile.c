@@ -7,6 +7,7 @@
 #include "codegen/ptx/ptxas.h"
 #include "codegen/report.h"
 #include "frontend/parse.h"
+#include "ir/verify_channel.h"
 #include "lang/base/assert.h"
 #include <stdlib.h>
 #include <time.h>
@@ -216,6 +217,14 @@ static int from_text(session *s, const char *text, size_t len) {
   if (ir_verify(u.func, &failures)) {
     fprintf(s->err, "%s: error: the function does not verify [E0704]\n%s", s->options->input_path,
             failures.data);
+    tl_buf_free(&failures);
+    free_unit(&u);
+    return 1;
+  }
+  ir_schedule_fault fault;
+  if (!ir_check_schedule(u.func, &u.arena, &fault)) {
+    ir_print_fault(u.func, &fault, &failures);
+    fputs(failures.data, s->err);
     tl_buf_free(&failures);
     free_unit(&u);
     return 1;

@@ -1,6 +1,7 @@
 // Runs the table of passes. The verifier stands between any two of them, so that a broken function
 // is blamed on the pass that broke it.
 #include "ir/pass_list.h"
+#include "ir/verify_channel.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -35,10 +36,25 @@ static double now_ms(void) {
   return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
+// Are the channels right, at any speed of the roles? What is not right is our own mistake: roles from
+// a user's source have been checked by the pass that lowers them.
+static void verify_schedule(const ir_func *func, const char *pass) {
+  tl_arena arena = {0};
+  ir_schedule_fault fault;
+  if (!ir_check_schedule(func, &arena, &fault)) {
+    tl_buf text = {0};
+    ir_print_fault(func, &fault, &text);
+    TL_UNREACHABLE("%s left a schedule that can go wrong:\n%s", pass, text.data);
+  }
+  tl_arena_free(&arena);
+}
+
 static void verify_after(const ir_func *func, const char *pass) {
   tl_buf failures = {0}, text = {0};
-  if (!ir_verify(func, &failures))
+  if (!ir_verify(func, &failures)) {
+    verify_schedule(func, pass);
     return;
+  }
   ir_print_func(func, &text);
   TL_UNREACHABLE("%s left a function that does not verify:\n%s\n%s", pass, failures.data,
                  text.data);

@@ -472,6 +472,11 @@ static void check_wgmma(rule *r) {
   CHECK(r->op->nargs == 1 || r->arg[1] == r->res, "accumulator and result differ in type");
 }
 
+static void check_fill(rule *r) {
+  const ty_type *tile = field_tile(r);
+  CHECK(!tile || tile == r->arg[1], "the value is not the field's tile");
+}
+
 static void check_read(rule *r) {
   const ty_type *tile = field_tile(r);
   CHECK(!tile || tile == r->res, "the result is not the field's tile");
@@ -588,6 +593,8 @@ static void check(rule *r) {
     return check_chan_user(r);
   case IR_COPY:
     return check_copy(r);
+  case IR_FILL:
+    return check_fill(r);
   case IR_READ:
     return check_read(r);
   case IR_WGMMA:

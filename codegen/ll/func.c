@@ -223,6 +223,7 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_CHANNEL:
   case IR_ACQUIRE:
   case IR_COPY:
+  case IR_FILL:
   case IR_COMMIT:
   case IR_WAIT:
   case IR_READ:
