@@ -292,7 +292,7 @@ static bool compile_variant(packing *p, const fe_kernel *kernel, const fe_varian
   start_assembly(s, u);
   const char *name = u->instance->settings_name;
   u->info = (cg_variant_info){.name = align ? name : tl_sprintf(&u->arena, "%s_u", name),
-                              .align = align,
+                              .align = align ? align : u->instance->min_align,
                               .rank = rank,
                               .is_default = variant->is_default && align};
   p->nwaiting++;

@@ -157,6 +157,7 @@ typedef struct fe_ctx {
   TL_VEC(const char *) grids; // tile counts of the foreach loops outside of any loop, host text
   bool inbounds;              // inside an @inbounds statement
   bool float_atomics;
+  int min_align; // bytes that every base and run-time stride must keep, for views of wider elements
   bool uses_blocks; // bid or nblocks was asked for
   int grid_dims;    // of grid(...), 1 without
   int errors;
@@ -238,6 +239,7 @@ const ty_type *fe_tile(fe_ctx *ctx, tl_dtype dtype, int rank, const int64_t *dim
 // --- sema_expr.c --------------------------------------------------------------------------------
 fe_value fe_eval(fe_ctx *ctx, const ast_expr *expr);
 fe_value fe_eval_value(fe_ctx *ctx, const ast_expr *expr); // not an access, tensor, dtype, void ...
+fe_value fe_want_value(fe_ctx *ctx, const ast_expr *expr, fe_value v);
 bool fe_eval_int(fe_ctx *ctx, const ast_expr *expr, const char *what, int64_t *out); // compile time
 ir_val fe_eval_i32(fe_ctx *ctx, const ast_expr *expr, const char *what); // {0}: reported
 ir_val fe_scalar_i32(fe_ctx *ctx, fe_value v, tl_span span, const char *what);
@@ -275,6 +277,7 @@ bool fe_named_flag(fe_ctx *ctx, const fe_call *call, const char *name, bool *out
 // 'axis', counted from the end where negative; may be left out for rank 1.
 bool fe_named_axis(fe_ctx *ctx, const fe_call *call, const ty_type *type, int *out);
 ir_val fe_expand(fe_ctx *ctx, ir_val x, int axis); // a new dim of 1; a scalar becomes a tile
+fe_value fe_tensor_view(fe_ctx *ctx, const fe_call *call, tl_dtype to); // sema_view.c
 ir_val fe_take(fe_ctx *ctx, ir_val x, ir_val index, int axis); // elements of a tile by index
 fe_value fe_cast(fe_ctx *ctx, fe_value v, tl_dtype dtype, const fe_call *call_or_null,
                  tl_span span);

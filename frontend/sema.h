@@ -58,6 +58,7 @@ typedef struct fe_contract {
 typedef struct fe_instance {
   ir_func *func; // tir, verified
   fe_contract contract;
+  int min_align;             // bytes that bases and run-time strides must keep although align is 0
   const char *settings_name; // "BM128_BN128_STAGES4": non-default-able symbol suffix, C identifier
 } fe_instance;
 

@@ -98,6 +98,13 @@ BUILTIN_HANDLER(fe_b_view) {
   fe_value v = fv_materialize(ctx, call->values[0]);
   if (to == TL_NODTYPE)
     return fv_poison();
+  if (v.kind == FV_TENSOR)
+    return fe_tensor_view(ctx, call, to);
+  if (call->nnamed) {
+    fe_error(ctx, call->named[0]->span, DIAG_E0208, "offset, shape and strides", "a tensor",
+             fv_type_text(ctx, v));
+    return fv_poison();
+  }
   if (v.kind != FV_IR) {
     fe_error(ctx, call->args[0]->span, DIAG_E0208, call->name, "a value", fv_type_text(ctx, v));
     return fv_poison();

@@ -398,7 +398,10 @@ fe_value fe_eval(fe_ctx *ctx, const ast_expr *expr) {
 // --- what a place accepts -----------------------------------------------------------------------
 
 fe_value fe_eval_value(fe_ctx *ctx, const ast_expr *expr) {
-  fe_value v = fe_eval(ctx, expr);
+  return fe_want_value(ctx, expr, fe_eval(ctx, expr));
+}
+
+fe_value fe_want_value(fe_ctx *ctx, const ast_expr *expr, fe_value v) {
   switch (v.kind) {
   case FV_TENSOR:
   case FV_ACCESS: {

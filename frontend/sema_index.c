@@ -19,13 +19,37 @@ typedef struct access_state {
 static bool add_sub(access_state *st, char letter, ir_val arg, int64_t len) {
   st->access->subs[st->axis] = letter;
   st->access->args[st->axis++] = arg;
-  if (letter != 's')
+  if (letter != 's' && letter != 'z')
     st->dims[st->rank++] = len;
   return true;
 }
 
+// (p, r): tiles that walk as many dims in step, and give one dim of the result.
+static bool add_in_step(fe_ctx *ctx, access_state *st, const ast_sub *sub, fe_value v) {
+  int64_t len = 0;
+  for (uint32_t i = 0; i < v.tuple.n; i++) {
+    fe_value one = fe_adapt(ctx, v.tuple.items[i], TL_I32, sub->span, "a subscript");
+    if (fv_bad(one))
+      return false;
+    const ty_type *type = ir_type(ctx->func, one.val);
+    if (type->rank != 1 || (i && type->dims[0] != len)) {
+      fe_error(ctx, sub->span, DIAG_E0252, ty_text(ctx->arena, type));
+      return false;
+    }
+    len = type->dims[0];
+    if (st->axis < st->access->tensor->rank)
+      add_sub(st, i ? 'z' : 'g', one.val, len);
+    else
+      st->axis++;
+  }
+  return true;
+}
+
 static bool add_index(fe_ctx *ctx, access_state *st, const ast_sub *sub) {
-  fe_value v = fe_adapt(ctx, fe_eval_value(ctx, sub->value), TL_I32, sub->span, "a subscript");
+  fe_value v = fe_eval_value(ctx, sub->value);
+  if (v.kind == FV_TUPLE && !v.tuple.record)
+    return add_in_step(ctx, st, sub, v);
+  v = fe_adapt(ctx, v, TL_I32, sub->span, "a subscript");
   if (fv_bad(v))
     return false;
   const ty_type *type = ir_type(ctx->func, v.val);
@@ -80,17 +104,18 @@ static bool add_one(fe_ctx *ctx, access_state *st, const ast_sub *sub) {
 }
 
 static fe_value index_tensor(fe_ctx *ctx, const ast_expr *expr, fe_tensor *tensor) {
-  if ((int)expr->index.nsubs != tensor->rank) {
-    wrong_count(ctx, expr, tensor->rank, expr->index.nsubs);
-    return fv_poison();
-  }
   access_state st = {.access = TL_NEW(ctx->arena, fe_access)};
   st.access->tensor = tensor;
   bool ok = true;
-  for (uint32_t i = 0; i < expr->index.nsubs; i++)
+  for (uint32_t i = 0; i < expr->index.nsubs; i++) {
+    if (st.axis >= tensor->rank) // one too many; a tuple counts all its own
+      return wrong_count(ctx, expr, tensor->rank, (uint32_t)st.axis + expr->index.nsubs - i);
     ok = add_one(ctx, &st, &expr->index.subs[i]) && ok;
+  }
   if (!ok)
     return fv_poison();
+  if (st.axis != tensor->rank)
+    return wrong_count(ctx, expr, tensor->rank, (uint32_t)st.axis);
   st.access->type = fe_tile(ctx, tensor->dtype, st.rank, st.dims);
   return (fe_value){.kind = FV_ACCESS, .origin = expr->span, .access = st.access};
 }

@@ -576,6 +576,6 @@ fe_instance *fe_instantiate(fe_program *program, ir_module *module, const fe_ker
   bd.contract.require_exprs = bd.require_exprs.data;
   bd.contract.require_texts = bd.require_texts.data;
   bd.contract.float_atomics = ctx.float_atomics;
-  *instance = (fe_instance){.func = ctx.func, .contract = bd.contract, .settings_name = settings};
+  *instance = (fe_instance){.func = ctx.func, .contract = bd.contract, .min_align = ctx.min_align, .settings_name = settings};
   return instance;
 }

@@ -83,10 +83,20 @@ static void declare(fe_ctx *ctx, fe_sym_kind kind, const ast_name *name, fe_valu
                name->span);
 }
 
+// A value, or, for `let`, a view of a tensor.
+static fe_value eval_let(fe_ctx *ctx, const ast_stmt *stmt) {
+  const ast_expr *expr = stmt->let.value;
+  bool calls = expr->kind == AST_CALL && stmt->kind == AST_LET && !stmt->let.tuple;
+  fe_value v = calls ? fe_eval(ctx, expr) : fv_void();
+  if (calls && (v.kind == FV_TENSOR || v.kind == FV_IR || v.kind == FV_POISON))
+    return v;
+  return calls ? fe_want_value(ctx, expr, v) : fe_eval_value(ctx, expr);
+}
+
 static void let_stmt(fe_ctx *ctx, const ast_stmt *stmt) {
   fe_sym_kind kind = stmt->kind == AST_VAR ? FS_VAR : FS_LET;
   const ast_names *names = &stmt->let.names;
-  fe_value v = fe_eval_value(ctx, stmt->let.value);
+  fe_value v = eval_let(ctx, stmt);
   bool bundle = v.kind == FV_TUPLE && !v.tuple.record;
   uint32_t given = bundle ? v.tuple.n : 1, wanted = stmt->let.tuple ? names->len : 1;
   if (!fv_bad(v) && (given != wanted || (stmt->let.tuple && !bundle && wanted > 1))) {

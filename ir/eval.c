@@ -185,6 +185,8 @@ static bool run_op(eval *e, const ir_op *op) {
   case IR_NBLOCKS:
     eval_cells(e, op->res[0])->i = e->options->grid[ir_int(op, "axis", 0)];
     return true;
+  case IR_ADVANCE:
+    return eval_advance(e, op);
   case IR_TENSOR:
     return eval_tensor_op(e, op);
   case IR_SPLAT:

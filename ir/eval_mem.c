@@ -15,15 +15,24 @@ bool eval_tensor_op(eval *e, const ir_op *op) {
   return true;
 }
 
+bool eval_advance(eval *e, const ir_op *op) {
+  eval_tensor t = e->tensors[op->args[0].id];
+  t.offset += eval_cells(e, op->args[1])->i;
+  t.dtype = ir_type(e->func, op->res[0])->dtype;
+  e->tensors[op->res[0].id] = t;
+  return true;
+}
+
 // --- one element of memory ---------------------------------------------------------------------
 
 static bool in_memory(const eval_tensor *t, int64_t element) {
   int bits = tl_dtype_bits(t->dtype) < 8 && t->dtype == TL_I1 ? 8 : tl_dtype_bits(t->dtype);
-  return element >= 0 && (element + 1) * bits <= (int64_t)t->base->bytes * 8;
+  return element >= 0 && t->offset >= 0 &&
+         t->offset * 8 + (element + 1) * bits <= (int64_t)t->base->bytes * 8;
 }
 
 static uint64_t read_bits(const eval_tensor *t, int64_t element) {
-  const uint8_t *data = t->base->data;
+  const uint8_t *data = (const uint8_t *)t->base->data + t->offset;
   int bits = tl_dtype_bits(t->dtype);
   if (t->dtype == TL_I1)
     return data[element] & 1;
@@ -35,7 +44,7 @@ static uint64_t read_bits(const eval_tensor *t, int64_t element) {
 }
 
 static void write_bits(const eval_tensor *t, int64_t element, uint64_t value) {
-  uint8_t *data = t->base->data;
+  uint8_t *data = (uint8_t *)t->base->data + t->offset;
   int bits = tl_dtype_bits(t->dtype);
   if (t->dtype == TL_I1) {
     data[element] = (uint8_t)(value & 1);
@@ -78,7 +87,8 @@ static bool locate(const walker *w, const int64_t *coords, int64_t *out_element)
     const cell *sub = eval_cells(w->e, w->op->args[w->access.first_sub + d]);
     int64_t at = w->access.subs[d] == 's'   ? sub->i
                  : w->access.subs[d] == 'r' ? sub->i + coords[dim++]
-                                            : sub[coords[dim++]].i;
+                 : w->access.subs[d] == 'g' ? sub[coords[dim++]].i
+                                            : sub[coords[dim - 1]].i;
     if (at < 0 || at >= w->tensor->dims[d])
       return false;
     element += at * w->tensor->strides[d];

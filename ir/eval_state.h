@@ -10,6 +10,7 @@ typedef union cell {
 
 typedef struct eval_tensor {
   const ir_eval_arg *base;
+  int64_t offset; // of the first element, in bytes
   tl_dtype dtype;
   int rank;
   int64_t dims[TY_MAX_RANK], strides[TY_MAX_RANK]; // elements
@@ -46,6 +47,7 @@ bool eval_scan(eval *e, const ir_op *op);
 bool eval_take(eval *e, const ir_op *op);
 bool eval_histogram(eval *e, const ir_op *op);
 bool eval_dot(eval *e, const ir_op *op);
+bool eval_advance(eval *e, const ir_op *op);
 bool eval_tensor_op(eval *e, const ir_op *op);
 bool eval_access(eval *e, const ir_op *op); // load, store, atomic
 #endif

@@ -16,7 +16,11 @@ static int64_t scaled(int64_t a, int64_t b) {
   return a > ((int64_t)1 << 30) || b > ((int64_t)1 << 30) ? (int64_t)1 << 60 : a * b;
 }
 
-static int64_t base_align(const ir_func *func, ir_val ptr) {
+static int64_t base_align(const ir_facts *facts, ir_val ptr) {
+  const ir_func *func = facts->func;
+  const ir_op *def = ir_def(func, ptr);
+  if (def && def->code == IR_ADVANCE)
+    return smaller(base_align(facts, def->args[0]), low_bit(ir_fact_of(facts, def->args[1])->div));
   for (uint32_t i = 0; i < func->params.len; i++)
     if (ir_same(func->params.data[i].val, ptr))
       return low_bit(func->params.data[i].div);
@@ -31,7 +35,7 @@ static int row_dim(const ir_access *access) {
   return -1;
 }
 
-// Length of each tensor dim in the tile: 1 for a scalar subscript.
+// Length of each tensor dim in the tile: 1 for a scalar subscript and for one in step.
 static void lengths(const ir_func *func, const ir_op *op, const ir_access *access, int64_t *out) {
   const ty_type *tile;
   if (op->code == IR_COPY) {
@@ -42,7 +46,7 @@ static void lengths(const ir_func *func, const ir_op *op, const ir_access *acces
   }
   int dim = tile->kind == TY_BUF ? 1 : 0; // behind the stages
   for (int i = 0; i < access->rank; i++)
-    out[i] = access->subs[i] == 's' ? 1 : tile->dims[dim++];
+    out[i] = strchr("sz", access->subs[i]) ? 1 : tile->dims[dim++];
 }
 
 // A power of two that divides every position taken in dim `i`: of the first element of each run for
@@ -50,7 +54,7 @@ static void lengths(const ir_func *func, const ir_op *op, const ir_access *acces
 static int64_t position_align(const ir_facts *facts, const ir_op *op, const ir_access *access,
                               int i, int64_t length, bool is_row) {
   const ir_fact *sub = ir_fact_of(facts, op->args[access->first_sub + i]);
-  if (access->subs[i] == 'g')
+  if (strchr("gz", access->subs[i]))
     return low_bit(is_row ? sub->run_div : sub->div);
   if (access->subs[i] == 's' || is_row || length == 1)
     return low_bit(sub->div);
@@ -66,7 +70,7 @@ int64_t ir_access_align(const ir_facts *facts, const ir_op *op) {
     return 1;
   int64_t bits = tl_dtype_bits(ir_type(func, access.tensor)->dtype);
   int64_t element = bits > 8 ? bits / 8 : 1;
-  int64_t align = smaller(base_align(func, tensor->args[0]), MAX_ALIGN_BYTES);
+  int64_t align = smaller(base_align(facts, tensor->args[0]), MAX_ALIGN_BYTES);
   int row = row_dim(&access);
   lengths(func, op, &access, length);
   for (int i = 0; i < access.rank; i++) {

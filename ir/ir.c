@@ -233,3 +233,16 @@ ir_val ir_broadcast(ir_builder *b, ir_val x, const ty_type *tile) {
   }
   return type == tile ? x : ir_build1(b, IR_BROADCAST, tile, 1, &x);
 }
+
+const ir_param *ir_tensor_param(const ir_func *func, ir_val tensor) {
+  const ir_op *def = ir_def(func, tensor);
+  if (!def || def->code != IR_TENSOR)
+    return NULL;
+  ir_val base = def->args[0];
+  for (def = ir_def(func, base); def && def->code == IR_ADVANCE; def = ir_def(func, base))
+    base = def->args[0];
+  for (uint32_t i = 0; i < func->params.len; i++)
+    if (ir_same(func->params.data[i].val, base))
+      return &func->params.data[i];
+  return NULL;
+}

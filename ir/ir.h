@@ -218,6 +218,8 @@ typedef struct ir_access {
   ir_val tensor, value, compare, mask, other; // {0} where absent
 } ir_access;
 ir_access ir_access_of(const ir_func *func, const ir_op *op); // load, store, atomic, copy
+// The launch parameter behind a tensor or a view of one; NULL when it is unknown.
+const ir_param *ir_tensor_param(const ir_func *func, ir_val tensor);
 
 // --- text, checks, passes -----------------------------------------------------------------------
 void ir_print(const ir_module *module, tl_buf *out);

@@ -82,6 +82,11 @@ static void check_launch(rule *r) {
   CHECK(attr_is_int(r, "axis", 0, 2), "axis must be 0, 1 or 2");
 }
 
+static void check_advance(rule *r) {
+  CHECK(r->arg[0]->kind == TY_PTR && r->res->kind == TY_PTR, "a pointer stays one");
+  CHECK(is(r->arg[1], TL_I64), "the distance is i64");
+}
+
 static void check_tensor(rule *r) {
   CHECK(r->arg[0]->kind == TY_PTR && r->res->kind == TY_TENSOR, "needs a pointer, gives a tensor");
   CHECK(r->arg[0]->dtype == r->res->dtype, "pointer and tensor differ in their element");
@@ -294,15 +299,19 @@ static bool subs_match(rule *r, const ir_access *access, const ty_type *tile) {
   for (int i = 0; i < access->rank; i++) {
     const ty_type *sub = type_of(r, (uint32_t)(access->first_sub + i));
     char letter = access->subs[i];
-    if (letter != 'r' && letter != 's' && letter != 'g')
+    bool by_tile = letter == 'g' || letter == 'z';
+    if (letter != 'r' && letter != 's' && !by_tile)
       return ir_verify_fail(r->v, r->op, "unknown subscript letter");
-    if (letter == 'g' ? sub->kind != TY_TILE || sub->rank != 1 || sub->dtype != TL_I32
+    if (letter == 'z' && (!i || !strchr("gz", access->subs[i - 1])))
+      return ir_verify_fail(r->v, r->op, "subscript %d is in step with none", i);
+    if (by_tile ? sub->kind != TY_TILE || sub->rank != 1 || sub->dtype != TL_I32
                       : !is(sub, TL_I32))
       return ir_verify_fail(r->v, r->op, "subscript %d is not %s", i,
-                            letter == 'g' ? "an i32 tile of rank 1" : "i32");
+                            by_tile ? "an i32 tile of rank 1" : "i32");
     if (letter == 's')
       continue;
-    if (dim >= tile->rank || (letter == 'g' && tile->dims[dim] != sub->dims[0]))
+    dim -= letter == 'z'; // the dim of the gather before it
+    if (dim >= tile->rank || (by_tile && tile->dims[dim] != sub->dims[0]))
       return ir_verify_fail(r->v, r->op, "subscript %d does not match the tile", i);
     dim++;
   }
@@ -495,6 +504,8 @@ static void check(rule *r) {
     return check_splat(r);
   case IR_IOTA:
     return check_iota(r);
+  case IR_ADVANCE:
+    return check_advance(r);
   case IR_TENSOR:
     return check_tensor(r);
   case IR_NEG:

@@ -1,6 +1,6 @@
 // Variant selection: of those compiled for the architecture, in order of rank, the first whose
 // requirements and alignment contract the arguments meet. When none does, the user hears why the
-// most preferred one was refused.
+// most preferred one was refused, and of alignments the least that would do.
 #include "runtime/select.h"
 #include "lang/base/str.h"
 #include "runtime/status.h"
@@ -55,6 +55,7 @@ tile_status tile_select(const tile_bound *bound, const char *arch, const char *f
   const tile_kernel *kernel = bound->kernel;
   const tile_variant *chosen = NULL;
   tile_status refusal = TILE_OK;
+  int asked = 0; // of an alignment refusal: the mildest is told
   char reason[1024];
   for (int i = 0; i < kernel->nvariants && !chosen; i++) {
     const tile_variant *variant = &kernel->variants[i];
@@ -63,8 +64,10 @@ tile_status tile_select(const tile_bound *bound, const char *arch, const char *f
     tile_status status = fits(variant, bound);
     if (status == TILE_OK) {
       chosen = variant;
-    } else if (refusal == TILE_OK) {
+    } else if (refusal == TILE_OK ||
+               (status == TILE_E_ALIGN && refusal == status && variant->align < asked)) {
       refusal = status;
+      asked = variant->align;
       snprintf(reason, sizeof reason, "%s", tile_last_error());
     }
   }

@@ -49,8 +49,13 @@ static int parse_tensor(run_case *call, int pos, const char *text) {
   run_tensor *tensor = &call->tensors[pos];
   tensor->given = true;
   if (*text == '@') {
+    const char *semicolon = strrchr(text, ';');
     tensor->fill = RUN_FILE;
     tensor->path = text + 1;
+    if (semicolon) {
+      tensor->path = tl_strndup(&call->arena, text + 1, (size_t)(semicolon - text) - 1);
+      tensor->steps = semicolon + 1;
+    }
     return RUN_OK;
   }
   if (parse_fill(&call->arena, text, tensor))
@@ -232,7 +237,8 @@ static tile_status allocate(run_tensor *tensor) {
   tensor->host = malloc(tensor->bytes ? tensor->bytes : 1);
   if (!tensor->host)
     return tile_fail(TILE_E_NOMEM, "'%s': out of memory: %zu bytes", param->name, tensor->bytes);
-  memset(tensor->host, tensor->fill == RUN_POISON ? 0xFF : 0, tensor->bytes);
+  bool gaps = tensor->fill == RUN_FILE && tensor->steps; // what lies there is nobody's value
+  memset(tensor->host, tensor->fill == RUN_POISON || gaps ? 0xFF : 0, tensor->bytes);
   return TILE_OK;
 }
 
@@ -327,7 +333,7 @@ static tile_status lay_out(run_case *call, int pos, const npy_array *array) {
     return allocate(tensor);
   natural_strides(array, natural);
   bool packed = tl_dtype_bits(param->dtype) == 4;
-  if (!packed && fixed_strides_agree(param, tensor->shape, natural, tensor->stride))
+  if (!packed && !tensor->steps && fixed_strides_agree(param, tensor->shape, natural, tensor->stride))
     memcpy(tensor->stride, natural, sizeof *natural * (size_t)param->ndim);
   TILE_TRY(allocate(tensor));
   copy_elements(tensor, array, natural);

@@ -15,8 +15,8 @@ ll_access ll_access_of(ll_ctx *c, const ir_op *op) {
   a.in_bounds = ir_int(op, "inbounds", 0) || ir_access_in_bounds(c->facts, op);
   for (int d = 0; d < a.ir.rank; d++) {
     char sub = a.ir.subs[d];
-    a.value_dim[d] = sub == 's' ? -1 : a.value_rank++;
-    if (sub != 'g')
+    a.value_dim[d] = sub == 's' ? -1 : sub == 'z' ? a.value_rank - 1 : a.value_rank++;
+    if (sub == 'r' || sub == 's')
       a.start[d] = ll_scalar(c, op->args[a.ir.first_sub + d]);
   }
   return a;

@@ -74,6 +74,10 @@ void ll_emit_constant(ll_ctx *c, const ir_op *op) {
   case IR_IOTA:
     emit_iota(c, op);
     return;
+  case IR_ADVANCE:
+    ll_set_scalar(c, op->res[0],
+                  ll_offset(c, ll_scalar(c, op->args[0]), ll_scalar(c, op->args[1])));
+    return;
   case IR_TENSOR:
     emit_tensor(c, op);
     return;

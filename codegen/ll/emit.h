@@ -169,7 +169,7 @@ void ll_order_access(ll_ctx *c, const ir_op *op);        // before any load, sto
 void ll_order_loop(ll_ctx *c, const ir_op *loop);        // before a loop
 ll_recent_list ll_order_enter(ll_ctx *c);                // around a region
 void ll_order_leave(ll_ctx *c, const ll_recent_list *before);
-void ll_emit_constant(ll_ctx *c, const ir_op *op); // const, bid, nblocks, splat, iota, tensor
+void ll_emit_constant(ll_ctx *c, const ir_op *op); // const, bid, .., advance, tensor
 void ll_emit_unary(ll_ctx *c, const ir_op *op);
 void ll_emit_binary(ll_ctx *c, const ir_op *op);
 void ll_emit_ternary(ll_ctx *c, const ir_op *op);

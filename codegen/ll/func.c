@@ -119,6 +119,7 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_NBLOCKS:
   case IR_SPLAT:
   case IR_IOTA:
+  case IR_ADVANCE:
   case IR_TENSOR:
     ll_emit_constant(c, op);
     return;

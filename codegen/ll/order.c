@@ -8,18 +8,15 @@
 // not have run.
 #include "codegen/ll/emit.h"
 
+static const ir_param *base_of(const ll_ctx *c, const ir_op *op) { // of a view: of what it views
+  return ir_tensor_param(c->func, ir_access_of(c->func, op).tensor);
+}
+
 static bool is_watched(const ll_ctx *c, const ir_op *op) {
   if (op->code != IR_LOAD && op->code != IR_STORE && op->code != IR_ATOMIC)
     return false;
-  const ir_op *tensor = ir_def(c->func, ir_access_of(c->func, op).tensor);
-  for (uint32_t i = 0; i < c->func->params.len; i++)
-    if (ir_same(c->func->params.data[i].val, tensor->args[0]))
-      return !c->func->params.data[i].read_only;
-  return true;
-}
-
-static ir_val base_of(const ll_ctx *c, const ir_op *op) {
-  return ir_def(c->func, ir_access_of(c->func, op).tensor)->args[0];
+  const ir_param *param = base_of(c, op);
+  return !param || !param->read_only;
 }
 
 static const ir_layout *layout_of(ll_ctx *c, const ir_op *op) { // NULL: one element
@@ -28,7 +25,7 @@ static const ir_layout *layout_of(ll_ctx *c, const ir_op *op) { // NULL: one ele
 
 static bool same_place(const ll_ctx *c, const ir_op *x, const ir_op *y) {
   ir_access a = ir_access_of(c->func, x), b = ir_access_of(c->func, y);
-  if (strcmp(a.subs, b.subs) != 0 || strchr(a.subs, 'g'))
+  if (!ir_same(a.tensor, b.tensor) || strcmp(a.subs, b.subs) != 0 || strchr(a.subs, 'g'))
     return false;
   for (int d = 0; d < a.rank; d++)
     if (!ir_same(x->args[a.first_sub + d], y->args[b.first_sub + d]))
@@ -50,7 +47,7 @@ static bool same_threads(ll_ctx *c, const ir_op *x, const ir_op *y) {
 static bool may_meet(ll_ctx *c, const ll_recent *before, const ir_op *op) {
   const ir_op *x = before->op;
   if ((x->code == IR_LOAD && op->code == IR_LOAD) ||
-      (x->code == IR_ATOMIC && op->code == IR_ATOMIC) || !ir_same(base_of(c, x), base_of(c, op)))
+      (x->code == IR_ATOMIC && op->code == IR_ATOMIC) || base_of(c, x) != base_of(c, op))
     return false;
   if (before->last_round) // other elements, as a rule: what one store writes it writes once
     return x != op;

@@ -239,7 +239,9 @@ static void settle_access_operands(assign *s, ir_op *op, const ir_layout *layout
   for (int i = 0; i < access.rank; i++) {
     if (access.subs[i] == 's')
       continue;
-    if (access.subs[i] == 'g') {
+    if (access.subs[i] == 'z') // along the dim of the gather before it
+      dim--;
+    if (strchr("gz", access.subs[i])) {
       const ir_layout *along = layout;
       for (int d = layout->rank - 1; d >= 0; d--)
         if (d != dim)

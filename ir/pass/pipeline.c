@@ -71,13 +71,8 @@ static bool runs_ahead(const ir_func *func, const ir_op *loop, ir_val val) {
 }
 
 bool ir_reads_only_input(const ir_func *func, const ir_access *access) {
-  const ir_op *tensor = ir_def(func, access->tensor);
-  if (!tensor || tensor->code != IR_TENSOR)
-    return false;
-  for (uint32_t i = 0; i < func->params.len; i++)
-    if (ir_same(func->params.data[i].val, tensor->args[0]))
-      return func->params.data[i].read_only;
-  return false;
+  const ir_param *param = ir_tensor_param(func, access->tensor);
+  return param && param->read_only;
 }
 
 // Why a load cannot become a copy; NULL when it can.

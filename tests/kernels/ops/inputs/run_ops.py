@@ -8,7 +8,7 @@ A case is a comment line, arguments without blanks inside:
     // CASE kernel X=randn(50,70) n=3 => Y=X*2 Z=X.sum(0) ~1e-6
 
 Arguments are Python expressions over the helpers below and NumPy; those that give arrays become .npy
-files. Every case runs on all three architectures under several schedules, on the first with two seeds, and must
+files; X;512,1=... lays X out in those strides; a name that starts with _ is for the other expressions alone. Every case runs on all three architectures under several schedules, on the first with two seeds, and must
 agree with the reference evaluator: bit for bit, or, where the line holds a tolerance `~x`, as
 `--check ref` has it. Behind `=>` stand values computed here, independent of both executors; they are
 compared as numbers (NaN equals NaN) within the relative tolerance, 0 without one. A line with
@@ -133,11 +133,14 @@ class Case:
             if expr.startswith(("zeros", "poison", "@")):
                 command.append(f"{name}={expr}")
                 continue
+            name, _, strides = name.partition(";")
             names[name] = value = eval(expr, dict(names))
+            if name.startswith("_"):
+                continue
             if isinstance(value, np.ndarray):
                 path = os.path.join(folder, name + ".npy")
                 np.save(path, value)
-                value = "@" + path
+                value = "@" + path + (strides and ";" + strides)
             command.append(f"{name}={value}")
         for name, _ in self.expected:
             command += ["--out", f"{name}={os.path.join(folder, 'out_' + name + '.npy')}"]
