@@ -54,10 +54,14 @@ void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask) {
     b[k] = sim_src(w, info->b[k]);
   for (int k = 0; k < info->desc.c_regs; k++)
     c[k] = sim_src(w, info->c[k]), d[k] = sim_dst(w, info->d[k]);
-  w->cta->launch->machine->counters.mma_instructions++;
+  sim_machine *machine = w->cta->launch->machine;
+  double begin = sim_tensor_begin(machine);
+  machine->counters.mma_instructions++;
+  machine->counters.macs += (uint64_t)info->desc.form.m * 8 * info->desc.form.k;
   w->cta->effects++;
   if (!info->scaled) {
     sim_mma(&info->desc, a, b, c, d, NULL);
+    sim_tensor_end(machine, begin);
     return;
   }
   sim_mma_scales scales = {.a = sim_src(w, info->scale_a), .b = sim_src(w, info->scale_b)};
@@ -71,4 +75,5 @@ void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask) {
     return;
   }
   sim_mma(&info->desc, a, b, c, d, &scales);
+  sim_tensor_end(machine, begin);
 }

@@ -201,7 +201,7 @@ static bool track(sim_warp *w, const sim_op *op, uint64_t token, const operand *
 
 // --- landing ------------------------------------------------------------------------------------
 // dst[0], src[0]: descriptors of A and B; bytes: scale-d; group[i]: of warp i of the warpgroup.
-static void land_now(sim_event *event) {
+static void multiply(sim_event *event) {
   const sim_wgmma_info *info = event->op->extra;
   const sim_wgmma_form *f = &info->desc.form;
   sim_warp *first = event->warp;
@@ -229,6 +229,13 @@ static void land_now(sim_event *event) {
       sim_wgmma_words(a_units.unit + 32 * i, f->mn_major_a, 16, aw[0]);
     sim_wgmma_rows(&info->desc, aw, b, event->bytes, d);
   }
+}
+
+static void land_now(sim_event *event) {
+  sim_machine *machine = event->warp->cta->launch->machine;
+  double begin = sim_tensor_begin(machine);
+  multiply(event);
+  sim_tensor_end(machine, begin);
 }
 
 static void land(sim_event *event, uint32_t lanes) {
@@ -289,7 +296,8 @@ static bool check_races(sim_warp *first, const sim_op *op, const sim_wgmma_form 
   return true;
 }
 
-static void issue(sim_warp *first, const sim_op *op) {
+// The new event; NULL: a mistake was reported.
+static sim_event *issue(sim_warp *first, const sim_op *op) {
   const sim_wgmma_info *info = op->extra;
   const sim_wgmma_form *f = &info->desc.form;
   operand a, b;
@@ -298,20 +306,20 @@ static void issue(sim_warp *first, const sim_op *op) {
   if ((!f->a_in_regs && !descriptor(first, op, info->desc_a, 'A', &desc_a)) ||
       !descriptor(first, op, info->desc_b, 'B', &desc_b) ||
       !uniform_scale(first, op, info, &scale_d))
-    return;
+    return NULL;
   for (int i = 0; i < 4; i++) {
     if (!state_of(first + i)->fences) {
       sim_fail(first + i, op, 0, SIM_INFLIGHT_REG, "no wgmma.fence before the first wgmma");
-      return;
+      return NULL;
     }
     if (!claim(first + i, op, info->d, info->desc.d_regs, false) ||
         (f->a_in_regs && !claim(first + i, op, info->a, 4, true)))
-      return;
+      return NULL;
   }
   if ((!f->a_in_regs && !layout_operand(first, op, desc_a, f->mn_major_a, 64, 'A', &a)) ||
       !layout_operand(first, op, desc_b, f->mn_major_b, f->n, 'B', &b) ||
       !check_races(first, op, f, &a, &b))
-    return;
+    return NULL;
   sim_event *event = sim_event_new(first->cta);
   event->fire = land;
   event->warp = first;
@@ -322,9 +330,21 @@ static void issue(sim_warp *first, const sim_op *op) {
   event->bytes = scale_d & 1;
   for (int i = 0; i < 4; i++)
     event->group[i] = state_of(first + i)->committed;
-  first->cta->launch->machine->counters.mma_instructions += 4;
+  return event;
+}
+
+static void start(sim_warp *first, const sim_op *op) {
+  const sim_wgmma_form *f = &((const sim_wgmma_info *)op->extra)->desc.form;
+  sim_machine *machine = first->cta->launch->machine;
+  double begin = sim_tensor_begin(machine);
+  sim_event *event = issue(first, op);
+  sim_tensor_end(machine, begin);
+  if (!event)
+    return;
+  machine->counters.mma_instructions += 4;
+  machine->counters.macs += 64 * (uint64_t)f->n * f->k;
   first->cta->effects++;
-  if (first->cta->launch->machine->options.async == SIM_ASYNC_EAGER) {
+  if (machine->options.async == SIM_ASYNC_EAGER) {
     sim_event_fire(event, 1);
     sim_events_sweep(first->cta);
   }
@@ -356,7 +376,7 @@ bool sim_wgmma_reach(sim_warp *w, sim_path *path, const sim_op *op) {
                cta->program->ops[first[i].paths[0].pc].line);
       return false;
     }
-  issue(first, op);
+  start(first, op);
   for (uint32_t i = 0; i < 4; i++) {
     first[i].paths[0].state = SIM_PATH_RUN;
     first[i].paths[0].pc++;

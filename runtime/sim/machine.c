@@ -342,7 +342,7 @@ static sim_verdict check_launch(sim_machine *machine, const sim_program *program
   return SIM_OK;
 }
 
-static double now(void) {
+double sim_now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -368,7 +368,7 @@ sim_verdict sim_launch(sim_module *module, const sim_launch_desc *desc) {
   sim_verdict verdict = check_launch(machine, program, desc);
   if (verdict != SIM_OK)
     return verdict;
-  double start = now();
+  double start = sim_now();
   machine->counters = (sim_counters){0};
   memset(machine->form_counts, 0, 2 * PTX_FORM_COUNT * sizeof *machine->form_counts);
   uint32_t threads = desc->block[0] * desc->block[1] * desc->block[2];
@@ -387,7 +387,7 @@ sim_verdict sim_launch(sim_module *module, const sim_launch_desc *desc) {
                  (uint64_t)desc->grid[0] * desc->grid[1] * desc->grid[2], desc->grid);
   sim_run_grid(&launch);
   sim_region_free(&launch.param);
-  machine->counters.seconds = now() - start;
+  machine->counters.seconds = sim_now() - start;
   return launch.verdict;
 }
 

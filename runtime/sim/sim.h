@@ -297,9 +297,18 @@ static inline void sim_set_pred(sim_warp *warp, int32_t index, uint32_t mask, ui
     }                                                                                              \
   }
 
-// --- failing
-// -------------------------------------------------------------------------------------- First
-// failure wins; the scheduler stops after the current op. `lanes` may be 0.
+double sim_now(void); // seconds of the host's clock
+// Time spent in tensor instructions, when statistics are on: between a begin and its end.
+static inline double sim_tensor_begin(const sim_machine *machine) {
+  return machine->options.stats ? sim_now() : 0;
+}
+static inline void sim_tensor_end(sim_machine *machine, double begin) {
+  if (machine->options.stats)
+    machine->counters.tensor_seconds += sim_now() - begin;
+}
+
+// --- failing ------------------------------------------------------------------------------------
+// First failure wins; the scheduler stops after the current op. `lanes` may be 0.
 __attribute__((format(printf, 5, 6))) void sim_fail(sim_warp *warp, const sim_op *op,
                                                     uint32_t lanes, sim_verdict verdict,
                                                     const char *fmt, ...);

@@ -86,8 +86,9 @@ bool sim_entry_params(const sim_module *module, const char *entry, int *out_coun
 typedef struct sim_counters {
   uint64_t warp_instructions, thread_instructions;
   uint64_t global_load_bytes, global_store_bytes, shared_bank_conflicts, barrier_waits;
-  uint64_t mma_instructions;
-  double seconds; // host time inside sim_launch
+  uint64_t mma_instructions, macs; // tensor instructions by warp; multiply-accumulates they did
+  double seconds;                  // host time inside sim_launch
+  double tensor_seconds;           // of it, in tensor instructions (0 without options.stats)
 } sim_counters;
 const sim_counters *sim_stats(const sim_machine *machine); // of the last launch
 void sim_print_stats(const sim_machine *machine, FILE *out);

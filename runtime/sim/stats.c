@@ -3,6 +3,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
+
+// How fast the host was, tensor instructions apart from all others.
+static void print_speed(const sim_counters *c, FILE *out) {
+  uint64_t others = c->thread_instructions - 32 * c->mma_instructions;
+  double rest = c->seconds - c->tensor_seconds;
+  fprintf(out, "outside tensor ops   %.3f seconds, %.1f M thread instructions per second\n", rest,
+          ratio((double)others, rest) * 1e-6);
+  fprintf(out, "tensor ops           %.3f seconds, %" PRIu64 " multiply-accumulates, %.3f ns each\n",
+          c->tensor_seconds, c->macs, ratio(c->tensor_seconds, (double)c->macs) * 1e9);
+}
+
 void sim_print_stats(const sim_machine *machine, FILE *out) {
   const sim_counters *c = &machine->counters;
   fprintf(out, "warp instructions    %" PRIu64 "\n", c->warp_instructions);
@@ -13,9 +25,10 @@ void sim_print_stats(const sim_machine *machine, FILE *out) {
           c->global_load_bytes, c->global_store_bytes);
   fprintf(out, "bank conflicts       %" PRIu64 "\n", c->shared_bank_conflicts);
   fprintf(out, "seconds              %.3f (%.1f M thread instructions per second)\n", c->seconds,
-          c->seconds > 0 ? (double)c->thread_instructions / c->seconds * 1e-6 : 0);
+          ratio((double)c->thread_instructions, c->seconds) * 1e-6);
   if (!machine->options.stats)
     return;
+  print_speed(c, out);
   fprintf(out, "form                 count        with lanes off\n");
   for (int i = 1; i < PTX_FORM_COUNT; i++)
     if (machine->form_counts[i])
