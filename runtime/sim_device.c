@@ -185,14 +185,20 @@ static tile_status launch_sim(tile_device *device, tile_code *base, const tile_d
 }
 
 static tile_status options_sim(tile_device *device, const tile_sim_opts *opts) {
-  if (opts->schedule < 0 || opts->schedule > 2)
-    return tile_fail(TILE_E_INVALID, "schedule %d: 0 round robin, 1 random, 2 greedy",
+  if (opts->schedule < 0 || opts->schedule > 3)
+    return tile_fail(TILE_E_INVALID, "schedule %d: 0 round robin, 1 random, 2 greedy, 3 starve",
                      opts->schedule);
-  static const sim_schedule schedules[] = {SIM_RR, SIM_RANDOM, SIM_GREEDY};
+  if (opts->async < 0 || opts->async > 2)
+    return tile_fail(TILE_E_INVALID, "async %d: 0 lazy, 1 eager, 2 random", opts->async);
+  static const sim_schedule schedules[] = {SIM_RR, SIM_RANDOM, SIM_GREEDY, SIM_STARVE};
+  static const sim_async modes[] = {SIM_ASYNC_LAZY, SIM_ASYNC_EAGER, SIM_ASYNC_RANDOM};
   sim_device *sim = lock_device(device);
   sim_options *options = sim_machine_options(sim->machine);
   options->schedule = schedules[opts->schedule];
   options->seed = opts->seed;
+  options->starve_warp = (int)(opts->seed % 32);
+  options->async = modes[opts->async];
+  options->step_limit = opts->step_limit;
   pthread_mutex_unlock(&sim->lock);
   return TILE_OK;
 }

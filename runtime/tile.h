@@ -149,7 +149,9 @@ TILE_API tile_status tile_counters_read(tile_counters *out);
 typedef struct tile_sim_opts { // for devices sim:*
   uint32_t size; // sizeof(tile_sim_opts)
   uint64_t seed;
-  int schedule;  // 0 round robin, 1 random, 2 greedy
+  int schedule;        // 0 round robin, 1 random, 2 greedy, 3 starve: warp seed % 32 runs last
+  int async;           // asynchronous operations land 0 when waited for, 1 at once, 2 anywhere
+  uint64_t step_limit; // warp instructions of one CTA before a launch fails; 0: none
 } tile_sim_opts;
 TILE_API tile_status tile_device_sim_options(tile_device *device, const tile_sim_opts *opts);
 #ifdef __cplusplus

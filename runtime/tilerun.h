@@ -24,13 +24,15 @@ typedef struct run_options {
   run_pair outs[RUN_MAX_VALUES];
   int nouts;
   bool check_ref, print_help, print_version;
-  uint64_t seed;
-  int schedules, schedule, bench; // 0: not asked for; schedule: tile_sim_opts
+  uint64_t seed, step_limit;
+  int schedules, schedule, async, bench; // 0: not asked for; schedule, async: tile_sim_opts
 } run_options;
 
 // False after a usage error, which is printed. Names point into argv or the arena.
 bool run_parse_options(tl_arena *arena, int argc, char **argv, run_options *out);
 extern const char run_help[];
+enum { RUN_ASYNC_ALL = 3 };
+extern const char *const run_schedule_names[], *const run_async_names[];
 
 // --- tensors -----------------------------------------------------------------------------------
 

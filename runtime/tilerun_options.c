@@ -33,8 +33,11 @@ const char run_help[] =
     "  --set PARAM=VALUE      fix a generic; for a .tla: take a variant with that setting\n"
     "  --variant=ID           take this variant\n"
     "  --seed=N               of randn and of the simulator's schedule (0)\n"
-    "  --schedule=rr|random|greedy   order of the simulated warps (rr)\n"
-    "  --schedules=N          run the simulator under N seeds and want identical bits each time\n"
+    "  --schedule=rr|random|greedy|starve   order of the simulated warps (rr)\n"
+    "  --async=lazy|eager|random     when simulated asynchronous copies land (lazy)\n"
+    "  --schedules=N          run the simulator under N seeds and want identical bits each time;\n"
+    "                         with --async=all each seed in each of the three modes\n"
+    "  --step-limit=N         simulated warp instructions of one CTA before the run fails\n"
     "  --bench[=N]            device time of N launches (20), L2 cold; cuda only\n"
     "  --flops=EXPR --bytes=EXPR     work of one run over dims, for TFLOP/s and GB/s\n"
     "  --source=FILE          source of a .tla, for ref, where it lies elsewhere than recorded\n"
@@ -42,6 +45,9 @@ const char run_help[] =
     "  --help, --version\n"
     "\n"
     "Exit status: 0 done, 1 wrong input, 2 usage, 3 a check failed, 70 internal error.\n";
+
+const char *const run_schedule_names[] = {"rr", "random", "greedy", "starve", NULL};
+const char *const run_async_names[] = {"lazy", "eager", "random", "all", NULL};
 
 static bool usage(const char *fmt, const char *what) {
   fputs("tilerun: ", stderr);
@@ -80,12 +86,12 @@ static bool parse_count(const char *text, int least, int *out) {
   return *text && !*end && !errno && value >= least && value <= 1000000;
 }
 
-static bool parse_schedule(const char *text, int *out) {
-  static const char *const names[] = {"rr", "random", "greedy"};
-  for (int i = 0; i < 3; i++)
+// The place of `text` among the names, or -1.
+static int find_name(const char *text, const char *const names[]) {
+  for (int i = 0; names[i]; i++)
     if (strcmp(text, names[i]) == 0)
-      return *out = i, true;
-  return false;
+      return i;
+  return -1;
 }
 
 static bool add_flag(run_options *out, const char *flag) {
@@ -156,9 +162,16 @@ static bool parse_option(tl_arena *arena, char **argv, int argc, int *at, run_op
     return parse_seed(value, &out->seed) || usage("--seed=%s: not a number", value);
   if ((value = option_value(argv, argc, at, "--schedules")))
     return parse_count(value, 1, &out->schedules) || usage("--schedules=%s: not a count", value);
-  if ((value = option_value(argv, argc, at, "--schedule")))
-    return parse_schedule(value, &out->schedule) ||
-           usage("--schedule=%s: rr, random or greedy", value);
+  if ((value = option_value(argv, argc, at, "--schedule"))) {
+    out->schedule = find_name(value, run_schedule_names);
+    return out->schedule >= 0 || usage("--schedule=%s: rr, random, greedy or starve", value);
+  }
+  if ((value = option_value(argv, argc, at, "--async"))) {
+    out->async = find_name(value, run_async_names);
+    return out->async >= 0 || usage("--async=%s: lazy, eager, random or all", value);
+  }
+  if ((value = option_value(argv, argc, at, "--step-limit")))
+    return parse_seed(value, &out->step_limit) || usage("--step-limit=%s: not a number", value);
   if ((value = option_value(argv, argc, at, "--bench")))
     return parse_count(value, 1, &out->bench) || usage("--bench=%s: not a count", value);
   return usage("unknown option '%s', or its value is missing", text);
@@ -187,8 +200,10 @@ static bool check_combination(const run_options *o) {
     return usage("%s", "--check ref compares a device with the reference: give a device");
   if (is_ref && (o->bench || o->schedules || o->variant))
     return usage("%s", "--bench, --schedules and --variant need a device, not ref");
-  if (o->schedules && !tl_starts_with(o->device, "sim:"))
-    return usage("%s", "--schedules needs a simulated device");
+  if ((o->schedules || o->async || o->step_limit) && !tl_starts_with(o->device, "sim:"))
+    return usage("%s", "--schedules, --async and --step-limit need a simulated device");
+  if (o->async == RUN_ASYNC_ALL && !o->schedules)
+    return usage("%s", "--async=all needs --schedules=N");
   if (o->bench && tl_starts_with(o->device, "sim:"))
     return usage("%s", "--bench needs a GPU: simulated time says nothing");
   return true;

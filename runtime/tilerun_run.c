@@ -157,8 +157,12 @@ static tile_status run_once(session *s, tile_plan *plan) {
   return TILE_OK;
 }
 
-static tile_status set_schedule(session *s, int schedule, uint64_t seed) {
-  tile_sim_opts opts = {sizeof opts, seed, schedule};
+static tile_status set_schedule(session *s, int schedule, int async, uint64_t seed) {
+  tile_sim_opts opts = {.size = sizeof opts,
+                        .seed = seed,
+                        .schedule = schedule,
+                        .async = async,
+                        .step_limit = s->options->step_limit};
   return tl_starts_with(s->options->device, "sim:") ? tile_device_sim_options(s->device, &opts)
                                                     : TILE_OK;
 }
@@ -172,30 +176,42 @@ static void print_plan(const session *s, const tile_plan *plan) {
          info.grid[0], info.grid[1], info.grid[2], info.threads, info.smem_bytes);
 }
 
-// Runs again under other seeds; the first result is the one to repeat.
-static tile_status run_schedules(session *s, tile_plan *plan) {
-  static const char *const names[] = {"rr", "random", "greedy"};
-  for (int n = 1; n < s->options->schedules; n++) {
-    uint64_t seed = s->options->seed + (uint64_t)n;
-    TILE_TRY(set_schedule(s, 1, seed));
-    TILE_TRY(upload_all(s));
-    TILE_TRY(tile_plan_run(plan, NULL, NULL, 0, NULL));
-    for (int i = 0; i < s->kernel->nparams; i++) {
-      run_tensor *tensor = &s->call.tensors[i];
-      unsigned char *again = NULL;
-      if (!is_output(tensor->param))
-        continue;
-      tile_status status = download(s, tensor, &again);
-      bool same = status == TILE_OK && memcmp(again, tensor->result, tensor->bytes) == 0;
-      free(again);
-      TILE_TRY(status);
-      if (!same)
-        return tile_fail(TILE_E_CHECK, "'%s' differs between schedule %s and random with seed %llu",
-                         tensor->param->name, names[s->options->schedule],
-                         (unsigned long long)seed);
-    }
+// Runs again; the bits must be those of the first run.
+static tile_status run_again(session *s, tile_plan *plan, int async, uint64_t seed) {
+  TILE_TRY(set_schedule(s, 1, async, seed));
+  TILE_TRY(upload_all(s));
+  TILE_TRY(tile_plan_run(plan, NULL, NULL, 0, NULL));
+  for (int i = 0; i < s->kernel->nparams; i++) {
+    run_tensor *tensor = &s->call.tensors[i];
+    unsigned char *again = NULL;
+    if (!is_output(tensor->param))
+      continue;
+    tile_status status = download(s, tensor, &again);
+    bool same = status == TILE_OK && memcmp(again, tensor->result, tensor->bytes) == 0;
+    free(again);
+    TILE_TRY(status);
+    if (!same)
+      return tile_fail(TILE_E_CHECK,
+                       "'%s' differs between schedule %s and random with seed %llu, async %s",
+                       tensor->param->name, run_schedule_names[s->options->schedule],
+                       (unsigned long long)seed, run_async_names[async]);
   }
-  printf("schedules: %d, identical bits\n", s->options->schedules);
+  return TILE_OK;
+}
+
+// Other seeds, and with --async=all every seed in every mode.
+static tile_status run_schedules(session *s, tile_plan *plan) {
+  const run_options *o = s->options;
+  bool all = o->async == RUN_ASYNC_ALL;
+  int first = all ? 0 : o->async, end = all ? RUN_ASYNC_ALL : o->async + 1;
+  for (int n = 0; n < o->schedules; n++)
+    for (int async = first; async < end; async++)
+      if (n || async > first) // the first of all has run
+        TILE_TRY(run_again(s, plan, async, o->seed + (uint64_t)n));
+  if (all)
+    printf("schedules: %d x %d async modes, identical bits\n", o->schedules, RUN_ASYNC_ALL);
+  else
+    printf("schedules: %d, identical bits\n", o->schedules);
   return TILE_OK;
 }
 
@@ -227,7 +243,8 @@ static tile_status bench(session *s, tile_plan *plan) {
 
 static tile_status run_device(session *s) {
   tile_plan *plan;
-  TILE_TRY(set_schedule(s, s->options->schedule, s->options->seed));
+  int async = s->options->async == RUN_ASYNC_ALL ? 0 : s->options->async;
+  TILE_TRY(set_schedule(s, s->options->schedule, async, s->options->seed));
   TILE_TRY(upload_all(s));
   TILE_TRY(make_plan(s, &plan));
   print_plan(s, plan);

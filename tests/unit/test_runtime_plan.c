@@ -367,7 +367,7 @@ static void calls_check_their_own_arguments(void **state) {
   assert_int_equal(tile_device_open(w->ctx, "fake:sm_90a", &device), TILE_OK);
   assert_ptr_equal(device, &w->device.base);
   assert_string_equal(tile_device_arch(device), "sm_90a");
-  tile_sim_opts opts = {sizeof opts, 1, 0};
+  tile_sim_opts opts = {.size = sizeof opts, .seed = 1};
   assert_int_equal(tile_device_sim_options(device, &opts), TILE_E_UNSUPPORTED);
   assert_int_equal(tile_plan_run(NULL, NULL, NULL, 0, NULL), TILE_E_INVALID);
   assert_string_equal(tile_status_name(TILE_E_NO_VARIANT), "no_variant");
