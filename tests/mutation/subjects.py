@@ -1,0 +1,184 @@
+"""What is mutated: every kernel of kernels/*.tile on every path, or a launch file of ptxsim.
+
+A path is a kernel, an architecture, the compiler's flags and the settings of one variant. Its shape is small, wraps the
+ring of its pipeline several times and gives each simulated SM several tiles.
+"""
+import glob
+import json
+import os
+import re
+import sqlite3
+import subprocess
+
+# Arguments by kernel; every GEMM of the project takes the first row. The first shape goes many times around every ring
+# and gives a simulated SM several tiles; the others run what a short loop leaves out. `quick` is for continuous
+# integration. A tensor without an argument is filled with random numbers.
+GEMM = {"shapes": [["M=300", "N=200", "K=1280"], ["M=70", "N=200", "K=128"], ["M=70", "N=200", "K=0"]],
+        "quick": ["M=130", "N=136", "K=384"], "sms": "1"}
+CASES = {
+    "bf16_gemm_nt": {**GEMM, "shapes": [*GEMM["shapes"], ["M=70", "N=200", "K=40"]]},
+}
+
+ARCHS = ("sm_90a", "sm_100a", "sm_120a")
+FLAGS = ((), ("-fspecialize",))
+
+
+class Tools:
+    """The programs of a build, in one folder."""
+
+    def __init__(self, folder):
+        for name in ("tilec", "tilerun", "ptxsim"):
+            setattr(self, name, os.path.join(folder, name))
+
+
+def environment(sms):
+    return {**os.environ, "TILE_SIM_SMS": sms, "TILE_PTXAS": "/nowhere"}
+
+
+def run(command, env=None, timeout=120):
+    """Exit status and what was printed; status None: it took too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=env, timeout=timeout)
+        return done.returncode, done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        return None, "timeout"
+
+
+def take(paths):
+    """Contents of the files that are there, which then are no more."""
+    found = []
+    for path in paths:
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                found.append(file.read())
+            os.remove(path)
+    return found
+
+
+class Declared:
+    """A kernel of a source file, as tilec --list prints it."""
+
+    def __init__(self, name):
+        self.name, self.inputs, self.outputs = name, [], []
+        self.case = CASES.get(name, GEMM)
+
+    def arguments(self, shape):
+        """Of one of the shapes; None: the quick one."""
+        values = self.case["quick"] if shape is None else self.case["shapes"][shape]
+        given = {value.split("=")[0] for value in values}
+        return [*values, *(f"{name}=randn" for name in self.inputs if name not in given)]
+
+
+def listing(tilec, path):
+    status, text = run([tilec, "--list", path])
+    if status != 0:
+        raise SystemExit(f"{path}: {text}")
+    found = []
+    for line in text.splitlines():
+        head = re.match(r"(\w+) \(\w+\)", line)
+        tensor = re.match(r"  (in|out|inout)\s+\w+\s+(\w+)\[", line)
+        if head:
+            found.append(Declared(head[1]))
+        elif tensor:
+            direction, name = tensor.groups()
+            if direction != "out":
+                found[-1].inputs.append(name)
+            if direction != "in":
+                found[-1].outputs.append(name)
+    return found
+
+
+class Kernel:
+    """One path: its PTX lies in an artifact, which is copied with other PTX for each mutant."""
+
+    def __init__(self, tools, work, artifact, kernel, path, row):
+        self.tools, self.work, self.artifact, self.kernel = tools, work, artifact, kernel
+        self.variant, self.variant_name, arch, ptx = row
+        self.ptx = ptx.decode() if isinstance(ptx, bytes) else ptx
+        self.name = f"{kernel.name} {path} {self.variant_name}"
+        self.env = environment(kernel.case["sms"])
+        self.shapes = len(kernel.case["shapes"])
+        self.arguments = [kernel.name, f"--device=sim:{arch}", f"--variant={self.variant_name}"]
+
+    def starved(self, warp):
+        return ["--schedule=starve", f"--seed={warp}"]
+
+    def execute(self, ptx, label, shape, options):
+        """Exit status, text, and the bits of the outputs."""
+        base = os.path.join(self.work, f"{os.path.basename(self.artifact)}.{self.variant}.{label}")
+        with open(self.artifact, "rb") as source, open(base, "wb") as copy:
+            copy.write(source.read())
+        db = sqlite3.connect(base)
+        db.execute("pragma journal_mode=off")
+        db.execute("pragma synchronous=off")
+        db.execute("update image set bytes=? where variant=? and kind='ptx'", (ptx.encode(), self.variant))
+        db.commit()
+        db.close()
+        outputs = [f"--out={name}={base}.{name}.npy" for name in self.kernel.outputs]
+        status, text = run([self.tools.tilerun, base, *self.arguments, *self.kernel.arguments(shape),
+                            *options, *outputs], env=self.env)
+        bits = take(f"{base}.{name}.npy" for name in self.kernel.outputs)
+        os.remove(base)
+        return status, text, bits
+
+
+class Launch:
+    """A launch file of ptxsim, for PTX made elsewhere."""
+
+    def __init__(self, tools, path, work):
+        self.tools, self.work = tools, work
+        self.name = os.path.basename(path)
+        self.launch = json.load(open(path))
+        folder = os.path.dirname(os.path.abspath(path))
+        self.ptx = open(os.path.join(folder, self.launch["ptx"])).read()
+        for buffer in self.launch["buffers"].values():
+            if "npy" in buffer:
+                buffer["npy"] = os.path.join(folder, buffer["npy"])
+        self.shapes = 1
+
+    def starved(self, warp):
+        return [f"--schedule=starve:{warp}"]
+
+    def execute(self, ptx, label, shape, options):
+        base = os.path.join(self.work, f"launch.{label}")
+        launch = dict(self.launch, ptx=base + ".ptx", outputs={n: f"{base}.{n}.npy" for n in self.launch["outputs"]})
+        with open(base + ".ptx", "w") as out:
+            out.write(ptx)
+        with open(base + ".json", "w") as out:
+            json.dump(launch, out)
+        status, text = run([self.tools.ptxsim, base + ".json", *options])
+        bits = take(launch["outputs"].values())
+        os.remove(base + ".ptx")
+        os.remove(base + ".json")
+        return status, text, bits
+
+
+def variants(artifact):
+    """(id, name, arch, PTX) of every variant, the default one first."""
+    with sqlite3.connect(artifact) as db:
+        return db.execute("select v.id, v.name, v.arch, i.bytes from variant v join image i on i.variant=v.id "
+                          "where i.kind='ptx' order by v.is_default desc, v.rank, v.id").fetchall()
+
+
+def kernels(tools, root, work, signature, only=None, archs=ARCHS, flags=FLAGS, every=False):
+    """The paths of every kernel. Of the variants of one kernel and architecture that synchronise with the same
+    instructions (`signature` of their PTX) the first stands for all, unless every one is asked for."""
+    for source in sorted(glob.glob(os.path.join(root, "kernels", "*.tile"))):
+        for kernel in listing(tools.tilec, source):
+            for arch in archs:
+                seen = set()
+                for flag in flags:
+                    path = " ".join([arch, *flag])
+                    if only and not re.search(only, f"{kernel.name} {path}"):
+                        continue
+                    artifact = os.path.join(work, re.sub(r"\W+", "_", f"{kernel.name} {path}") + ".tla")
+                    status, text = run([tools.tilec, source, "-o", artifact, "--arch", arch, "--kernel", kernel.name,
+                                        "--emit=tla", *flag], env=environment("1"))
+                    if status != 0:
+                        raise SystemExit(f"{kernel.name} {path}: {text}")
+                    for row in variants(artifact):
+                        subject = Kernel(tools, work, artifact, kernel, path, row)
+                        mark = subject.ptx if every else signature(subject.ptx)
+                        if mark not in seen:
+                            seen.add(mark)
+                            yield subject
