@@ -7,10 +7,12 @@ typedef struct dot_shape {
   tl_dtype result;
 } dot_shape;
 
-static bool is_f8(tl_dtype dtype) { return dtype == TL_F8E4M3 || dtype == TL_F8E5M2; }
+static bool is_narrow(tl_dtype dtype) {
+  return dtype == TL_F8E4M3 || dtype == TL_F8E5M2 || dtype == TL_F4E2M1;
+}
 
 static bool can_multiply(tl_dtype a, tl_dtype b) {
-  if (is_f8(a) && is_f8(b))
+  if (is_narrow(a) && is_narrow(b))
     return true;
   bool ints = (a == TL_I8 || a == TL_U8) && (b == TL_I8 || b == TL_U8);
   return ints || (a == b && (a == TL_F16 || a == TL_BF16 || a == TL_TF32));
@@ -65,6 +67,12 @@ static bool multiple_of(fe_ctx *ctx, const fe_call *call, int at, const char *na
   return false;
 }
 
+// Elements of K in one atom: 32 bytes; a 4-bit operand beside an 8-bit one takes a byte each.
+static int atom_k(const dot_shape *ds) {
+  int a = tl_dtype_bits(ds->a->dtype), b = tl_dtype_bits(ds->b->dtype);
+  return 256 / (a > b ? a : b);
+}
+
 static bool check_operands(fe_ctx *ctx, const fe_call *call, int b_at, dot_shape *ds) {
   ds->a = want_matrix(ctx, call, 0);
   ds->b = ds->a ? want_matrix(ctx, call, b_at) : NULL;
@@ -87,7 +95,7 @@ static bool check_operands(fe_ctx *ctx, const fe_call *call, int b_at, dot_shape
   ds->result = tl_is_int(ds->a->dtype) ? TL_I32 : TL_F32;
   bool m = multiple_of(ctx, call, 0, "M", ds->m, 16);
   bool n = multiple_of(ctx, call, b_at, "N", ds->n, 8);
-  return multiple_of(ctx, call, 0, "K", ds->k, 256 / tl_dtype_bits(ds->a->dtype)) && m && n;
+  return multiple_of(ctx, call, 0, "K", ds->k, atom_k(ds)) && m && n;
 }
 
 // The accumulator: positional, named or zero. {0} after a report.
@@ -125,14 +133,13 @@ BUILTIN_HANDLER(fe_b_dot) {
   if (!check_operands(ctx, call, 1, &ds))
     return fv_poison();
   ir_val acc = accumulator(ctx, call, 2, &ds);
-  int64_t promote = is_f8(ds.a->dtype) ? 128 : 0;
+  int64_t promote = is_narrow(ds.a->dtype) ? 128 : 0;
   const ast_expr *expr = fe_named(call, "promote");
   bool automatic = !expr || (expr->kind == AST_IDENT && strcmp(expr->ident, "auto") == 0);
   if (!ir_some(acc) || (!automatic && !fe_named_int(ctx, call, "promote", promote, &promote)))
     return fv_poison();
-  if (promote < 0 || promote % (256 / tl_dtype_bits(ds.a->dtype))) {
-    fe_error(ctx, expr->span, DIAG_E0215, "promote", call->name, (int)promote,
-             256 / tl_dtype_bits(ds.a->dtype));
+  if (promote < 0 || promote % atom_k(&ds)) {
+    fe_error(ctx, expr->span, DIAG_E0215, "promote", call->name, (int)promote, atom_k(&ds));
     return fv_poison();
   }
   ir_val out = ir_build1(&ctx->b, IR_DOT, ir_type(ctx->func, acc), 3,
@@ -151,16 +158,17 @@ static ir_val scales(fe_ctx *ctx, const fe_call *call, int at, int64_t side, int
   if (fv_is_const(v))
     v = fe_adapt(ctx, v, TL_F32, call->args[at]->span, "scales");
   if (v.kind != FV_IR) {
-    fe_error(ctx, call->args[at]->span, DIAG_E0208, call->name, "f32 scales", fv_type_text(ctx, v));
+    fe_error(ctx, call->args[at]->span, DIAG_E0208, call->name, "f32 or ue8m0 scales",
+             fv_type_text(ctx, v));
     return (ir_val){0};
   }
   const ty_type *type = ir_type(ctx->func, v.val);
-  if (type->dtype != TL_F32) {
+  if (type->dtype != TL_F32 && type->dtype != TL_UE8M0) {
     fe_error(ctx, call->args[at]->span, DIAG_E0620, tl_dtype_name(type->dtype), "scales");
     return (ir_val){0};
   }
   if (type->rank == 0)
-    return ir_broadcast(&ctx->b, v.val, ty_tile(ctx->types, TL_F32, 1, &side));
+    return ir_broadcast(&ctx->b, v.val, ty_tile(ctx->types, type->dtype, 1, &side));
   bool one = type->rank == 1 && type->dims[0] == side && k <= granularity;
   bool many =
       type->rank == 2 && type->dims[blocks_first] == side && type->dims[!blocks_first] == blocks;
@@ -169,7 +177,7 @@ static ir_val scales(fe_ctx *ctx, const fe_call *call, int at, int64_t side, int
   int64_t full[2] = {blocks_first ? blocks : side, blocks_first ? side : blocks};
   tl_diag *diag =
       fe_error(ctx, call->args[at]->span, DIAG_E0219, call->name, ty_text(ctx->arena, type),
-               ty_text(ctx->arena, ty_tile(ctx->types, TL_F32, 2, full)));
+               ty_text(ctx->arena, ty_tile(ctx->types, type->dtype, 2, full)));
   origin_note(ctx, diag, call, at, type);
   if (k <= granularity)
     tl_help(ctx->diags, diag, "one block of K needs one scale each: [%lld]", (long long)side);
@@ -183,7 +191,7 @@ BUILTIN_HANDLER(fe_b_dot_scaled) {
   for (int at = 0; at < 4; at += 2) {
     fe_value v = call->values[at];
     tl_dtype dtype = v.kind == FV_IR ? ir_type(ctx->func, v.val)->dtype : TL_NODTYPE;
-    if (dtype == TL_F6E2M3 || dtype == TL_F6E3M2 || dtype == TL_F4E2M1) {
+    if (dtype == TL_F6E2M3 || dtype == TL_F6E3M2) {
       fe_error(ctx, call->args[at]->span, DIAG_E0620, tl_dtype_name(dtype), "operands");
       return fv_poison();
     }
@@ -191,7 +199,7 @@ BUILTIN_HANDLER(fe_b_dot_scaled) {
   if (!check_operands(ctx, call, 2, &ds) ||
       !fe_named_int(ctx, call, "granularity", 128, &granularity))
     return fv_poison();
-  if (!is_f8(ds.a->dtype)) {
+  if (!is_narrow(ds.a->dtype)) {
     fe_error(ctx, call->expr->span, DIAG_E0216, call->name, tl_dtype_name(ds.a->dtype),
              tl_dtype_name(ds.b->dtype));
     return fv_poison();

@@ -243,6 +243,70 @@ ir_layout ir_layout_mma_b(const ty_type *tile, int bits, int warps_m, int warps_
   return layout;
 }
 
+// Scales [side] or, with the blocks of K in dim `k`, of rank 2.
+static ir_layout scale_layout(const ty_type *scales, int per_word, int k) {
+  ir_layout layout = {.kind = IR_LAYOUT_DIST, .rank = scales->rank};
+  for (int e = 1; scales->rank == 2 && e < per_word; e *= 2)
+    layout.reg[layout.nreg_bits++][k] = e;
+  return layout;
+}
+
+static void add_blocks(ir_layout *layout, const ty_type *scales, int per_word, int k) {
+  if (scales->rank == 2)
+    add_rep(layout, scales->dims[k] / per_word, k, per_word);
+}
+
+ir_layout ir_layout_mma_scale_a(const ty_type *scales, int per_word, int warps_m, int warps_n) {
+  ir_layout layout = scale_layout(scales, per_word, 1);
+  layout.lane[0][0] = 8;
+  layout.lane[2][0] = 1, layout.lane[3][0] = 2, layout.lane[4][0] = 4;
+  mma_warps(&layout, warps_m, 16, 0, warps_n, 8, -1);
+  add_rep(&layout, scales->dims[0] / (16 * warps_m), 0, 16 * warps_m);
+  add_blocks(&layout, scales, per_word, 1);
+  return layout;
+}
+
+ir_layout ir_layout_mma_scale_b(const ty_type *scales, int per_word, int warps_m, int warps_n) {
+  int side = scales->rank - 1;
+  ir_layout layout = scale_layout(scales, per_word, 0);
+  layout.lane[2][side] = 1, layout.lane[3][side] = 2, layout.lane[4][side] = 4;
+  mma_warps(&layout, warps_m, 16, -1, warps_n, 8, side);
+  add_rep(&layout, scales->dims[side] / (8 * warps_n), side, 8 * warps_n);
+  add_blocks(&layout, scales, per_word, 0);
+  return layout;
+}
+
+static bool widen_vectors(int32_t (*basis)[TY_MAX_RANK], int count, int last, int ratio) {
+  for (int i = 0; i < count; i++) {
+    if (basis[i][last] % ratio)
+      return false;
+    basis[i][last] /= ratio;
+  }
+  return true;
+}
+
+bool ir_layout_widen(const ir_layout *layout, int ratio, ir_layout *out) {
+  int last = layout->rank - 1, bits = log2_of(ratio);
+  for (int i = 0; i < bits; i++)
+    for (int d = 0; d < layout->rank; d++)
+      if (i >= layout->nreg_bits || layout->reg[i][d] != (d == last ? 1 << i : 0))
+        return false;
+  *out = *layout;
+  out->nreg_bits -= bits;
+  memset(out->reg, 0, sizeof out->reg);
+  memcpy(out->reg, layout->reg + bits, sizeof layout->reg[0] * (size_t)out->nreg_bits);
+  for (int i = 0; i < out->nreps; i++) {
+    if (out->rep[i].dim != last)
+      continue;
+    if (out->rep[i].stride % ratio)
+      return false;
+    out->rep[i].stride /= ratio;
+  }
+  return widen_vectors(out->reg, out->nreg_bits, last, ratio) &&
+         widen_vectors(out->lane, IR_LANE_BITS, last, ratio) &&
+         widen_vectors(out->warp, out->nwarp_bits, last, ratio);
+}
+
 static void move_dim(const int32_t (*from)[TY_MAX_RANK], int32_t (*to)[TY_MAX_RANK], int count,
                      int rank, const int *source_of) {
   for (int i = 0; i < count; i++)

@@ -64,11 +64,17 @@ ir_layout ir_layout_mma_acc(const ty_type *tile, int warps_m, int warps_n);
 // Operand a [M,K] / b [K,N] of the m16n8k(256/bits) atoms, element width `bits`.
 ir_layout ir_layout_mma_a(const ty_type *tile, int bits, int warps_m, int warps_n);
 ir_layout ir_layout_mma_b(const ty_type *tile, int bits, int warps_m, int warps_n);
+// Scales that a block-scale mma takes: the low lane bit and lanes 4g of rows (A), lanes 4g of columns
+// (B), the blocks of K that share a word in the lowest register bits, the other blocks outermost.
+ir_layout ir_layout_mma_scale_a(const ty_type *scales, int per_word, int warps_m, int warps_n);
+ir_layout ir_layout_mma_scale_b(const ty_type *scales, int per_word, int warps_m, int warps_n);
 ir_layout ir_layout_shared(const ty_type *tile, int swizzle_bytes, int pad_bytes);
 // Of results, given the operand's layout.
 ir_layout ir_layout_permute(const ir_layout *layout, const int64_t *order);
 ir_layout ir_layout_drop_dim(const ir_layout *layout, int axis);   // after a reduce: copies along it
 ir_layout ir_layout_add_dim(const ir_layout *layout, int axis);    // expand
+// Source of a bitcast to elements `ratio` times narrower; false when a wide one would be torn apart.
+bool ir_layout_widen(const ir_layout *layout, int ratio, ir_layout *out);
 ir_layout ir_layout_collapse_dim(const ir_layout *layout, int axis); // source of a broadcast: dim of 1
 
 // Register renaming: out_map[r] = register of `src` that holds, in every (lane, warp) alike, the

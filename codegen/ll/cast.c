@@ -392,12 +392,37 @@ static void decode_words(ll_ctx *c, const ir_op *op, tl_dtype from, tl_dtype to)
     }
 }
 
+// Four e2m1 codes (bits 0..15) to e4m3, exact: magnitudes out of a table of 8 bytes; a selector with
+// its sign bit set gives 0xFF where one without gives 0x80.
+static ll_v widen_f4(ll_ctx *c, ll_v codes) {
+  ll_v magnitudes = LL_CALL(c, "llvm.nvvm.prmt", ll_i32(c, 0x3C383000), ll_i32(c, 0x4C484440),
+                            LLVMBuildAnd(c->b, codes, ll_i32(c, 0x7777), ""));
+  ll_v signs = LL_CALL(c, "llvm.nvvm.prmt", ll_i32(c, 0x80), ll_i32(c, 0),
+                       LLVMBuildAnd(c->b, codes, ll_i32(c, 0x8888), ""));
+  signs = LLVMBuildShl(c->b, signs, ll_i32(c, 1), "");
+  signs = LLVMBuildAnd(c->b, signs, ll_i32(c, (int64_t)0x80808080), "");
+  return LLVMBuildOr(c->b, magnitudes, signs, "");
+}
+
+static void widen_words(ll_ctx *c, const ir_op *op) {
+  int count = ll_nregs(c, op->res[0]) / 4;
+  ll_v *words = TL_NEW_N(c->arena, ll_v, count), *codes = ll_regs(c, op->args[0]);
+  for (int w = 0; w < count; w++)
+    words[w] = widen_f4(
+        c, LLVMBuildZExt(c->b, ll_pack_nibbles(c, codes + w * 4, 4), c->t_i32, ""));
+  ll_set_words(c, op->res[0], words, 0);
+}
+
 void ll_emit_cast(ll_ctx *c, const ir_op *op) {
   tl_dtype from = ll_dtype(c, op->args[0]), to = ll_dtype(c, op->res[0]);
   const char *round = ir_str(op, "round", "rn");
   bool sat = ir_int(op, "sat", 0);
   int count = ll_nregs(c, op->res[0]);
   bool by_words = count % 4 == 0 && tl_is_float(from) && tl_is_float(to) && from != TL_F64;
+  if (count % 4 == 0 && from == TL_F4E2M1 && to == TL_F8E4M3) {
+    widen_words(c, op);
+    return;
+  }
   if (by_words && hardware_encodes(to, round, sat)) {
     encode_words(c, op, ll_regs(c, op->args[0]), from, to);
     return;

@@ -14,6 +14,7 @@
 //                  or WEAK expression, or a convert.
 // Operations with effects and loops are the anchors, visited in program order; whatever they pull
 // in through wanted() gets its home then. Stores of STRONG values convert to whole lines first.
+#include "ir/dot.h"
 #include "ir/facts.h"
 #include "ir/layout.h"
 #include "ir/pass_list.h"
@@ -97,6 +98,11 @@ static bool changes_shape(const assign *s, const ir_op *op) {
 static const ir_layout *along_axis(assign *s, const ir_op *scan) {
   return keep(s, ir_layout_along(type_of(s, scan->res[0]), (int)ir_int(scan, "axis", 0),
                                  s->func->warps));
+}
+
+// How many elements of the result come from one of the source of a bitcast.
+static int narrowing(const assign *s, const ir_op *op) {
+  return tl_dtype_bits(type_of(s, op->args[0])->dtype) / tl_dtype_bits(type_of(s, op->res[0])->dtype);
 }
 
 // m64nN of each warpgroup: warp w holds rows 16w .., N in steps of 8.
@@ -183,6 +189,8 @@ static choice compute_natural(assign *s, ir_val val) {
     return natural_of_param(s, val);
   if (is_elementwise(s, def))
     return natural_of_args(s, def);
+  if (def->code == IR_BITCAST && narrowing(s, def) > 1 && natural(s, def->args[0]).how <= WEAK)
+    return (choice){0}; // cut out of registers, in any layout that keeps the wide ones whole
   if (changes_shape(s, def))
     return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
   switch (def->code) {
@@ -314,6 +322,12 @@ static void shifted(const int64_t *dst, int64_t *src, void *user) {
 // Reshapes and slices read their source from its own home. A slice may be mere renaming; whatever
 // is not goes through shared memory as one row-major image, marked {via="shared"}.
 static void settle_reshape(assign *s, ir_op *op, const ir_layout *layout) {
+  int ratio = op->code == IR_BITCAST ? narrowing(s, op) : 0;
+  ir_layout wide;
+  if (ratio > 1 && ir_layout_widen(layout, ratio, &wide)) {
+    op->args[0] = wanted(s, op->args[0], keep(s, wide)); // parts of the thread's own registers
+    return;
+  }
   const ir_layout *from = from_own(s, &op->args[0]);
   int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
   bool renames = op->code == IR_SLICE && ir_layout_rename(layout, from, s->func->warps, shifted,
@@ -490,21 +504,20 @@ static void report_engine(assign *s, const ir_op *op) {
             tl_dtype_name(type_of(s, op->args[0])->dtype), why);
 }
 
-static void anchor_dot(assign *s, ir_op *op) {
-  report_engine(s, op);
-  bool scaled = op->code == IR_DOT_SCALED;
-  int b_index = scaled ? 2 : 1, acc_index = scaled ? 4 : 2;
-  const ir_layout *acc = accumulator(s, op);
+// Scales as the mma takes them, in words.
+static void anchor_native_scales(assign *s, ir_op *op) {
   int warps_m = (int)ir_int(op, "warps_m", 1), warps_n = (int)ir_int(op, "warps_n", 1);
-  const ty_type *a = type_of(s, op->args[0]), *b = type_of(s, op->args[b_index]);
-  int bits = tl_dtype_bits(a->dtype);
-  settle(s, op->res[0], acc);
-  op->args[acc_index] = wanted(s, op->args[acc_index], acc);
-  op->args[0] = wanted(s, op->args[0], fill_warps(s, ir_layout_mma_a(a, bits, warps_m, warps_n)));
-  op->args[b_index] =
-      wanted(s, op->args[b_index], fill_warps(s, ir_layout_mma_b(b, bits, warps_m, warps_n)));
-  if (!scaled)
-    return;
+  const ty_type *sa = type_of(s, op->args[1]), *sb = type_of(s, op->args[3]);
+  int per_a = ir_dot_scales_per_word(sa->rank == 2 ? sa->dims[1] : 1);
+  int per_b = ir_dot_scales_per_word(sb->rank == 2 ? sb->dims[0] : 1);
+  op->args[1] = wanted(s, op->args[1],
+                       fill_warps(s, ir_layout_mma_scale_a(sa, per_a, warps_m, warps_n)));
+  op->args[3] = wanted(s, op->args[3],
+                       fill_warps(s, ir_layout_mma_scale_b(sb, per_b, warps_m, warps_n)));
+}
+
+// Scales beside the accumulator's registers, for promotion.
+static void anchor_scales(assign *s, ir_op *op, const ir_layout *acc) {
   const ty_type *sa = type_of(s, op->args[1]), *sb = type_of(s, op->args[3]);
   ir_layout rows = *drop(s, acc, 1), cols = *drop(s, acc, 0);
   if (sa->rank == 2) { // [M, K/g]: the k blocks are one more repetition
@@ -519,6 +532,23 @@ static void anchor_dot(assign *s, ir_op *op) {
   }
   op->args[1] = wanted(s, op->args[1], keep(s, rows));
   op->args[3] = wanted(s, op->args[3], keep(s, cols));
+}
+
+static void anchor_dot(assign *s, ir_op *op) {
+  report_engine(s, op);
+  const ir_layout *acc = accumulator(s, op);
+  int warps_m = (int)ir_int(op, "warps_m", 1), warps_n = (int)ir_int(op, "warps_n", 1);
+  ir_val *a = &op->args[0], *b = &op->args[ir_dot_b(op)], *sum = &op->args[ir_dot_acc(op)];
+  int a_bits = ir_dot_operand_bits(s->func, op, 0);
+  int b_bits = ir_dot_operand_bits(s->func, op, ir_dot_b(op));
+  settle(s, op->res[0], acc);
+  *sum = wanted(s, *sum, acc);
+  *a = wanted(s, *a, fill_warps(s, ir_layout_mma_a(type_of(s, *a), a_bits, warps_m, warps_n)));
+  *b = wanted(s, *b, fill_warps(s, ir_layout_mma_b(type_of(s, *b), b_bits, warps_m, warps_n)));
+  if (ir_dot_scales_natively(s->func, op))
+    anchor_native_scales(s, op);
+  else if (op->code == IR_DOT_SCALED)
+    anchor_scales(s, op, acc);
 }
 
 static void anchor_wgmma(assign *s, ir_op *op) {

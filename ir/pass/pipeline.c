@@ -18,6 +18,7 @@
 //
 // Only what is really put advances the producer's counter, so the counters agree after any trip
 // count and are never restarted; the empty commit keeps the count of cp.async groups in step.
+#include "ir/dot.h"
 #include "ir/facts.h"
 #include "ir/layout.h"
 #include "ir/pass_list.h"
@@ -29,6 +30,7 @@ typedef struct field {
   ir_op *load;
   int chunk_bytes;   // per copy instruction
   bool asynchronous; // cp.async; otherwise through registers
+  bool spread;       // 4-bit elements that ldmatrix is to make bytes of
 } field;
 
 typedef struct channel {
@@ -125,10 +127,47 @@ static int chunk_of(const channel *c, const ir_op *load) {
   return 0;
 }
 
+// The load behind a dot's operand, through transpositions and casts; NULL when it is something else.
+static ir_op *load_behind(const ir_func *func, ir_val val) {
+  ir_op *def = ir_def(func, val);
+  while (def && (def->code == IR_PERMUTE || def->code == IR_CAST))
+    def = ir_def(func, def->args[0]);
+  return def && def->code == IR_LOAD ? def : NULL;
+}
+
+typedef struct search {
+  const ir_func *func;
+  const ir_op *load;
+  bool found;
+} search;
+
+static void find_spread(ir_op *op, void *user) {
+  search *s = user;
+  if (!ir_is_dot(op))
+    return;
+  int args[2] = {0, ir_dot_b(op)};
+  for (int i = 0; i < 2; i++)
+    s->found |= load_behind(s->func, op->args[args[i]]) == s->load &&
+                ir_type(s->func, op->args[args[i]])->dtype == TL_F4E2M1 &&
+                ir_dot_operand_bits(s->func, op, args[i]) == 8;
+}
+
+// Does a dot want the 4-bit elements in a byte each?
+static bool is_spread(const channel *c, const ir_op *load) {
+  const ty_type *tile = ir_type(c->ctx->func, load->res[0]);
+  search s = {c->ctx->func, load, false};
+  if (tile->rank == 2 && tl_dtype_bits(tile->dtype) == 4 && tile->dims[1] % 16 == 0)
+    ir_walk(c->ctx->func->body, find_spread, &s);
+  return s.found;
+}
+
 static void add_field(channel *c, ir_op *load) {
   int elem = elem_bytes(ir_type(c->ctx->func, load->res[0]));
   int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : chunk_of(c, load);
-  c->fields[c->nfields++] = (field){load, chunk ? chunk : elem, chunk != 0};
+  bool spread = is_spread(c, load);
+  if (spread && chunk > 8)
+    chunk = 8; // what lies together
+  c->fields[c->nfields++] = (field){load, chunk ? chunk : elem, chunk != 0, spread};
   if (!chunk)
     tl_report(c->ctx->diags, load->loc, DIAG_R201,
               "rows are not known to be 4-byte aligned, so it goes through registers");
@@ -137,14 +176,14 @@ static void add_field(channel *c, ir_op *load) {
 // --- building ----------------------------------------------------------------------------------
 
 // Rows of 32, 64 or 128 bytes are swizzled; others are padded so that 8 rows meet different banks.
-static ir_layout buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile) {
-  int64_t row_bytes = tile->dims[tile->rank - 1] * tl_dtype_bits(tile->dtype) / 8;
-  if (tile->rank == 1)
-    return ir_layout_shared(tile, 0, 0);
+static ir_layout buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile, bool spread) {
+  ir_layout layout = ir_layout_shared(tile, 0, tile->rank == 1 ? 0 : 16);
+  layout.spread = spread;
+  int64_t row_bytes = ir_shared_column(&layout, tile->dtype, tile->dims[tile->rank - 1]);
   for (int width = 128; width >= 32 && !(ctx->disabled & IR_NO_SWIZZLE); width /= 2)
-    if (row_bytes % width == 0)
-      return ir_layout_shared(tile, width, 0);
-  return ir_layout_shared(tile, 0, 16);
+    if (tile->rank > 1 && row_bytes % width == 0 && !layout.swizzle_bytes)
+      layout.swizzle_bytes = width, layout.pad_bytes = 0;
+  return layout;
 }
 
 // buffer and channel operations at the start of the role: they exist once, whatever loops surround.
@@ -159,7 +198,7 @@ static void declare(channel *c) {
     memcpy(dims + 1, tile->dims, sizeof dims[0] * (size_t)tile->rank);
     const ty_type *type = ty_buf(&func->module->types, tile->dtype, tile->rank + 1, dims);
     buffers[i] = ir_build1(&b, IR_BUFFER, type, 0, NULL);
-    ir_layout layout = buffer_layout(c->ctx, tile);
+    ir_layout layout = buffer_layout(c->ctx, tile, c->fields[i].spread);
     func->vals.data[buffers[i].id].layout = ir_layout_intern(func, &layout);
   }
   c->handle =
@@ -305,14 +344,6 @@ static void visit_loop(ir_op *op, void *user) {
     tl_report(c->ctx->diags, op->loc, DIAG_R402, why);
 }
 
-// The load behind a dot's operand, through transpositions; NULL when it is something else.
-static ir_op *load_behind(const ir_func *func, ir_val val) {
-  ir_op *def = ir_def(func, val);
-  while (def && def->code == IR_PERMUTE)
-    def = ir_def(func, def->args[0]);
-  return def && def->code == IR_LOAD ? def : NULL;
-}
-
 // An operand that no pipelined loop brings: one slot, filled and read on the spot.
 static void stage_operand(channel *proto, ir_op *load) {
   channel c = *proto;
@@ -334,13 +365,12 @@ static void stage_operand(channel *proto, ir_op *load) {
 
 static void visit_dot(ir_op *op, void *user) {
   channel *proto = user;
-  if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
+  if (!ir_is_dot(op))
     return;
-  int b_index = op->code == IR_DOT ? 1 : 2;
   ir_op *a = load_behind(proto->ctx->func, op->args[0]);
   if (a)
     stage_operand(proto, a);
-  ir_op *b = load_behind(proto->ctx->func, op->args[b_index]);
+  ir_op *b = load_behind(proto->ctx->func, op->args[ir_dot_b(op)]);
   if (b)
     stage_operand(proto, b);
 }

@@ -234,7 +234,7 @@ static const bad_case body_cases[] = {
     {"E0618", "'@fp' is not lowered yet", "@fp(strict) let x = f * f + f;"},
     {"E0619", "stochastic", "let x = cast[f8e4m3](f, round = stochastic);"},
     {"E0620", "scales is not lowered yet",
-     "let a = load(Q[0 +: 16, 0 +: 64]); let s = ue8m0(load(X[0, 0 +: 16])); "
+     "let a = load(Q[0 +: 16, 0 +: 64]); let s = f8e4m3(load(X[0, 0 +: 16])); "
      "let x = dot_scaled(a, s, trans(a), 1.0);"},
     {"E0621", "'exp2' of f64 is not lowered yet", "let x = exp2(f64(f));"},
     {"E0624", "part of a tile", "f32 v[4]; v[0 +: 2] = 1;"},

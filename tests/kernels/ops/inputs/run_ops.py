@@ -98,9 +98,16 @@ def helpers(seed):
         weight = np.exp(q @ k.T * scale)
         return weight @ v / weight.sum(1, keepdims=True)
 
+    def scale(x, codes):
+        """Rows in blocks of K, each times its ue8m0 scale."""
+        return x * np.repeat(2.0 ** (codes.astype(np.float64) - 127), x.shape[1] // codes.shape[1], axis=1)
+
+    def codes(*shape):
+        return rng.integers(120, 134, size=shape).astype(np.uint8)
+
     names = {t: (lambda x, t=t: encode(t, x)) for t in FORMATS}
     names.update({"from_" + t: (lambda x, t=t: values_of(t, x)) for t in FORMATS})
-    names.update(np=np, attend=attend, from_f4e2m1=from_f4e2m1, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
+    names.update(np=np, scale=scale, codes=codes, attend=attend, from_f4e2m1=from_f4e2m1, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
     return names
 
 
