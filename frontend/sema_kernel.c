@@ -94,9 +94,17 @@ static int64_t elems_per_16_bytes(tl_dtype dtype) {
   return 128 / (bits < 4 ? 8 : bits);
 }
 
-static bool any_alias(const ast_kernel *kernel) {
+static bool is_written(const ast_param *param) {
+  return param->dir == AST_DIR_OUT || param->dir == AST_DIR_INOUT;
+}
+
+// Can the kernel write to this input? An input that says @may_alias may share memory with outputs; an
+// output that says it, with any parameter.
+static bool may_change(const ast_kernel *kernel, const ast_param *input) {
+  if (is_written(input) || fe_attr(&input->attrs, "may_alias"))
+    return true;
   for (uint32_t i = 0; i < kernel->params.len; i++)
-    if (fe_attr(&kernel->params.data[i].attrs, "may_alias"))
+    if (is_written(&kernel->params.data[i]) && fe_attr(&kernel->params.data[i].attrs, "may_alias"))
       return true;
   return false;
 }
@@ -124,8 +132,7 @@ static void add_pointers(builder *bd) {
     ir_param *launch = &tl_last(&ctx->func->params);
     int bytes = tl_dtype_bits(slot->dtype) / 8;
     launch->div = ctx->align ? ctx->align : bytes ? bytes : 1;
-    launch->read_only =
-        param->dir != AST_DIR_OUT && param->dir != AST_DIR_INOUT && !any_alias(bd->kernel);
+    launch->read_only = !may_change(bd->kernel, param);
   }
 }
 

@@ -473,7 +473,8 @@ static void launch_parameters(void **state) {
   assert_int_equal(run.instance->func->params.data[0].div, 1);
   assert_int_equal(run.instance->func->params.data[1].div, 4);
   assert_int_equal(run.instance->func->params.data[5].div, 1);
-  assert_false(run.instance->func->params.data[0].read_only);
+  assert_true(run.instance->func->params.data[0].read_only);
+  assert_false(run.instance->func->params.data[1].read_only);
   assert_true(run.instance->contract.float_atomics);
   assert_string_equal(run.instance->func->name, "k_u");
   sema_free(&run);
