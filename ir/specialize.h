@@ -11,8 +11,9 @@
 #include "ir/pipeline_util.h"
 
 typedef struct operand {
-  ir_op *load;
-  int param; // position of its TMA descriptor among the parameters
+  ir_op *load; // NULL: none
+  int field;   // of the channel
+  int param;   // position of its TMA descriptor among the parameters
 } operand;
 
 typedef struct split {
@@ -20,8 +21,8 @@ typedef struct split {
   ir_func *func;
   ir_facts *facts;
   ir_op *role, *loop, *dot;
-  ir_op *drain; // where the product is complete
   operand a, b;
+  operand scale_a; // of the rows, when the feeder brings it: copied by a warp, 4 bytes at a time
   ir_val channel;
   int depth;
   int64_t slot_bytes;

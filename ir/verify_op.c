@@ -468,14 +468,20 @@ static const ty_type *wgmma_operand(rule *r, const char *name) {
   return buf->kind == TY_BUF && buf->rank == 3 ? buf : NULL;
 }
 
+// Does `part` lie within M x N from {row, col} on?
+static bool part_fits(rule *r, const ty_type *part, int64_t m, int64_t n) {
+  int64_t row = ir_int(r->op, "row", 0), col = ir_int(r->op, "col", 0);
+  return row >= 0 && col >= 0 && row + part->dims[0] <= m && col + part->dims[1] <= n;
+}
+
 // M in steps of one warpgroup's 64 rows, N in steps of 8; both operands have K innermost.
 static void check_wgmma(rule *r) {
   const ty_type *a = wgmma_operand(r, "a"), *b = wgmma_operand(r, "b");
   CHECK(a && b, "fields a and b must be staged two-dimensional buffers of a channel");
   CHECK(ty_is_tile(r->res) && r->res->rank == 2, "gives a tile of rank 2");
   CHECK(a->dims[2] == b->dims[2], "the operands' K differ");
-  CHECK(a->dims[1] == r->res->dims[0] && b->dims[1] == r->res->dims[1],
-        "the operands' rows are not the result's shape");
+  CHECK(part_fits(r, r->res, a->dims[1], b->dims[1]),
+        "the result is no part of the product of the operands");
   CHECK(r->res->dims[0] % 64 == 0 && r->res->dims[1] % 8 == 0 && r->res->dims[1] <= 256,
         "M must be a multiple of 64, N a multiple of 8 up to 256");
   CHECK(r->op->nargs == 1 || r->arg[1] == r->res, "accumulator and result differ in type");
@@ -484,6 +490,15 @@ static void check_wgmma(rule *r) {
 static void check_fill(rule *r) {
   const ty_type *tile = field_tile(r);
   CHECK(!tile || tile == r->arg[1], "the value is not the field's tile");
+}
+
+static void check_promote(rule *r) {
+  const ty_type *acc = r->arg[0], *part = r->arg[1];
+  CHECK(ty_is_tile(acc) && acc == r->res && acc->rank == 2, "gives back the accumulator");
+  CHECK(ty_is_tile(part) && part->rank == 2 && part->dtype == acc->dtype,
+        "the part is no tile of the accumulator's type");
+  CHECK(part_fits(r, part, acc->dims[0], acc->dims[1]), "the part is outside the accumulator");
+  CHECK(r->op->nargs == 2 || r->arg[2] == acc, "scale and accumulator differ in type");
 }
 
 static void check_read(rule *r) {
@@ -613,6 +628,8 @@ static void check(rule *r) {
   case IR_DRAIN:
     CHECK(r->arg[0] == r->res && ty_is_tile(r->res), "gives back the tile it waits for");
     return;
+  case IR_PROMOTE:
+    return check_promote(r);
   case IR_ROLE:
     return check_role(r);
   case IR_CODE_COUNT:

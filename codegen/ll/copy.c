@@ -8,26 +8,30 @@ typedef struct chunks {
   int rank;
   int64_t bytes, elems; // of a chunk
   int64_t per_row, total;
+  int threads; // that share them: the CTA's, or the lanes of a feeding warp
+  ll_v thread;
   int64_t rounds, row_step; // row_step: rows between rounds when all rounds share a column, else 0
 } chunks;
 
-static chunks share_chunks(ll_ctx *c, const ir_op *op, const ty_type *buf) {
+static chunks share_chunks(ll_ctx *c, const ir_op *op, const ty_type *buf, bool by_warp) {
   chunks k = {.buf = buf, .rank = buf->rank - 1, .bytes = ir_int(op, "bytes", 4)};
+  k.threads = by_warp ? 32 : c->threads;
+  k.thread = by_warp ? c->lane : c->tid;
   k.elems = k.bytes * 8 / tl_dtype_bits(buf->dtype);
   k.per_row = buf->dims[k.rank] / k.elems;
   TL_ASSERT(k.elems >= 1 && buf->dims[k.rank] % k.elems == 0, "copy: rows are no whole chunks");
   k.total = k.per_row;
   for (int d = 1; d < k.rank; d++)
     k.total *= buf->dims[d];
-  k.rounds = (k.total + c->threads - 1) / c->threads;
-  if (k.rank <= 2 && c->threads % k.per_row == 0)
-    k.row_step = c->threads / k.per_row;
+  k.rounds = (k.total + k.threads - 1) / k.threads;
+  if (k.rank <= 2 && k.threads % k.per_row == 0)
+    k.row_step = k.threads / k.per_row;
   return k;
 }
 
 // Tile coordinates of the chunk of round `round` (round 0 when rounds share a column).
 static void chunk_coords(ll_ctx *c, const chunks *k, int64_t round, ll_v *at) {
-  ll_v chunk = ll_add(c, c->tid, ll_i32(c, round * c->threads));
+  ll_v chunk = ll_add(c, k->thread, ll_i32(c, round * k->threads));
   ll_v row = LLVMBuildUDiv(c->b, chunk, ll_i32(c, k->per_row), "");
   ll_v col = LLVMBuildURem(c->b, chunk, ll_i32(c, k->per_row), "");
   at[k->rank - 1] = ll_mul(c, col, ll_i32(c, k->elems));
@@ -127,7 +131,7 @@ static copying *open_copy(ll_ctx *c, const ir_op *op) {
   k->channel = ll_channel_of(c, op);
   k->field = ll_field_of(c, k->channel, (int)ir_int(op, "field", 0));
   k->access = ll_access_of(c, op);
-  k->chunks = share_chunks(c, op, k->field.buf);
+  k->chunks = share_chunks(c, op, k->field.buf, k->channel->fed);
   TL_ASSERT(!strchr(k->access.ir.subs, 'g') && !ir_some(k->access.ir.mask),
             "copy with gathers or mask");
   k->last = last_dim_of(&k->access);
@@ -144,8 +148,8 @@ static void emit_round(ll_ctx *c, copying *k) {
     open_round(c, k, round);
   if (k->chunks.row_step && k->chunks.rank > 1)
     fixed[0] = round * k->chunks.row_step;
-  if ((round + 1) * c->threads > k->chunks.total) {
-    ll_v chunk = ll_add(c, c->tid, ll_i32(c, round * c->threads));
+  if ((round + 1) * k->chunks.threads > k->chunks.total) {
+    ll_v chunk = ll_add(c, k->chunks.thread, ll_i32(c, round * k->chunks.threads));
     cond = LLVMBuildICmp(c->b, LLVMIntULT, chunk, ll_i32(c, k->chunks.total), "");
   }
   ll_spot spot = ll_cursor_at(c, &k->cursor, fixed, 0);

@@ -194,6 +194,7 @@ void ll_emit_dot(ll_ctx *c, const ir_op *op);
 void ll_emit_dot_scaled(ll_ctx *c, const ir_op *op);
 void ll_emit_wgmma(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_drain(ll_ctx *c, const ir_op *op); // wgmma.c
+void ll_emit_promote(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_role(ll_ctx *c, const ir_op *op);  // fed.c
 
 // Arithmetic on single elements, shared by families.

@@ -1,7 +1,8 @@
 // Channels between roles: a feeder thread fills slots by TMA, warpgroups read them.
 //
 // Per slot two mbarriers, full and empty. full: one arrival that announces the slot's bytes, then
-// the bytes themselves. empty: one arrival per reading warp. Each side keeps slot and phase in
+// the bytes themselves; where a whole warp feeds, because some fields come by cp.async, one more
+// arrival of each lane once its copies have landed. empty: one arrival per reading warp. Each side keeps slot and phase in
 // allocas, which LLVM turns into values carried by the loops; the phase flips when the slot number
 // wraps and neither is ever restarted. All operations have CTA scope: wider ones cost a memory
 // barrier each.
@@ -10,6 +11,16 @@
 static ll_v barrier_of(ll_ctx *c, const ll_channel *channel, ll_v slot, bool empty) {
   ll_v base = ll_offset(c, c->smem, ll_i32(c, ir_int(channel->op, "offset", 0) + (empty ? 8 : 0)));
   return ll_offset(c, base, ll_mul(c, slot, ll_i32(c, 16)));
+}
+
+static bool feeds_by_warp(const ll_channel *channel) {
+  return ir_int(channel->op, "feeders", 1) > 1;
+}
+
+// What one thread of the feeding warp does alone.
+static LLVMBasicBlockRef begin_alone(ll_ctx *c, const ll_channel *channel) {
+  ll_v first = LLVMBuildICmp(c->b, LLVMIntEQ, c->lane, ll_i32(c, 0), "");
+  return ll_begin_if(c, feeds_by_warp(channel) ? first : ll_i1(c, true));
 }
 
 // Once, before the roles part: one thread makes the barriers, all see them.
@@ -23,7 +34,7 @@ void ll_fed_open(ll_ctx *c, ll_channel *channel) {
   LLVMBasicBlockRef after = ll_begin_if(c, first);
   for (int64_t slot = 0; slot < channel->depth; slot++) {
     LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), false),
-            ll_i32(c, 1));
+            ll_i32(c, feeds_by_warp(channel) ? 1 + 32 : 1));
     LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), true),
             ll_i32(c, c->func->warps));
   }
@@ -54,12 +65,14 @@ static void advance(ll_ctx *c, const ll_channel *channel, ll_v counter, ll_v pha
 static void acquire(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_v slot = load(c, channel->produced);
   spin(c, barrier_of(c, channel, slot, true), load(c, channel->produced_phase));
+  LLVMBasicBlockRef after = begin_alone(c, channel);
   LL_CALL(c, "llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta",
           barrier_of(c, channel, slot, false), ll_i32(c, ir_int(op, "tx", 0)));
+  ll_end_if(c, after);
 }
 
 // One TMA box per 128 bytes of the tile's rows: the span of the swizzle.
-void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+static void copy_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_field field = ll_field_of(c, channel, (int)ir_int(op, "field", 0));
   ll_v map = LLVMGetParam(c->fn, (unsigned)ir_int(op, "map", 0));
   ll_v stage = ll_stage(c, channel, &field, true);
@@ -68,6 +81,7 @@ void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   int bits = tl_dtype_bits(field.buf->dtype), span = 128 * 8 / bits;
   int64_t panels = field.buf->dims[field.buf->rank - 1] / span;
   int64_t panel_bytes = ty_elems(field.buf) / field.buf->dims[0] * bits / 8 / panels;
+  LLVMBasicBlockRef after = begin_alone(c, channel);
   for (int64_t panel = 0; panel < panels; panel++) {
     ll_v args[5 + TY_MAX_RANK] = {ll_offset(c, stage, ll_i32(c, panel * panel_bytes)), full, map};
     int n = 3;
@@ -80,6 +94,21 @@ void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
         c, tl_sprintf(c->arena, "llvm.nvvm.cp.async.bulk.tensor.g2s.cta.tile.%dd", access.rank),
         NULL, 0, args, n);
   }
+  ll_end_if(c, after);
+}
+
+void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+  if (!strcmp(ir_str(op, "engine", ""), "tma"))
+    copy_boxes(c, channel, op);
+  else
+    ll_emit_copy(c, op);
+}
+
+static void commit(ll_ctx *c, const ll_channel *channel) {
+  if (feeds_by_warp(channel))
+    LL_CALL(c, "llvm.nvvm.cp.async.mbarrier.arrive.noinc.shared",
+            barrier_of(c, channel, load(c, channel->produced), false));
+  advance(c, channel, channel->produced, channel->produced_phase);
 }
 
 // One lane speaks for its warp: wgmma has waited for all of them.
@@ -96,13 +125,17 @@ void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
     acquire(c, channel, op);
     return;
   case IR_COMMIT:
-    advance(c, channel, channel->produced, channel->produced_phase);
+    commit(c, channel);
     return;
   case IR_WAIT:
     spin(c, barrier_of(c, channel, load(c, channel->consumed), false),
          load(c, channel->consumed_phase));
     return;
+  case IR_READ:
+    ll_emit_read(c, op);
+    return;
   case IR_RELEASE:
+    ll_force_all(c);
     release(c, channel);
     return;
   default:
@@ -122,7 +155,7 @@ static void set_registers(ll_ctx *c, const ir_op *role, bool more) {
 }
 
 // The first role runs on the warps that own tiles and returns; what follows runs on the warpgroup
-// behind them, of which one thread feeds.
+// behind them, of which one thread or one warp feeds.
 void ll_emit_role(ll_ctx *c, const ir_op *op) {
   if (!c->func->extra_warps) {
     ll_emit_region(c, op->regions[0]);
@@ -130,7 +163,9 @@ void ll_emit_role(ll_ctx *c, const ir_op *op) {
   }
   if (op == c->func->body->last->prev) {
     set_registers(c, op, false);
-    ll_v one = LLVMBuildICmp(c->b, LLVMIntEQ, c->tid, ll_i32(c, 32 * c->func->warps), "");
+    ll_v one = ir_int(op, "threads", 1) == 1
+                   ? LLVMBuildICmp(c->b, LLVMIntEQ, c->tid, ll_i32(c, 32 * c->func->warps), "")
+                   : LLVMBuildICmp(c->b, LLVMIntEQ, c->warp, ll_i32(c, c->func->warps), "");
     LLVMBasicBlockRef after = ll_begin_if(c, one);
     ll_emit_region(c, op->regions[0]);
     ll_end_if(c, after);

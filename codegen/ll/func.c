@@ -237,6 +237,9 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   case IR_DRAIN:
     ll_emit_drain(c, op);
     return;
+  case IR_PROMOTE:
+    ll_emit_promote(c, op);
+    return;
   case IR_ROLE:
     ll_emit_role(c, op);
     return;

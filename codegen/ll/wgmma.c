@@ -97,48 +97,87 @@ static ll_v descriptor(ll_ctx *c, ll_v address) {
   return LLVMBuildOr(c->b, start, ll_i64(c, (int64_t)(1ull << 62 | 64ull << 32 | 1ull << 16)), "");
 }
 
-// Offset of K byte `k` within a tile of `rows`: whole spans lie behind one another.
-static ll_v at_k(ll_ctx *c, ll_v base, int64_t rows, int64_t k) {
-  int64_t offset = k / SPAN_BYTES * rows * SPAN_BYTES + k % SPAN_BYTES;
+// Row `row` and K byte `k` within a tile of `rows`: whole spans lie behind one another.
+static ll_v at_k(ll_ctx *c, ll_v base, int64_t rows, int64_t row, int64_t k) {
+  int64_t offset = (k / SPAN_BYTES * rows + row) * SPAN_BYTES + k % SPAN_BYTES;
   return LLVMBuildAdd(c->b, base, ll_i64(c, offset >> 4), "");
 }
 
-static product product_of(ll_ctx *c, const ir_op *op) {
-  product p = {.n = (int)ir_type(c->func, op->res[0])->dims[1]};
-  p.regs = p.n / 2;
-  TL_ASSERT(ir_layout_regs(ll_layout(c, op->res[0])) == p.regs, "wgmma of several row blocks");
+static ll_t floats(ll_ctx *c, int count) {
   ll_t types[MAX_REGS];
-  for (int i = 0; i < p.regs; i++)
+  TL_ASSERT(count <= MAX_REGS, "%d accumulators per thread", count);
+  for (int i = 0; i < count; i++)
     types[i] = c->t_float;
-  p.result = LLVMStructTypeInContext(c->cx, types, (unsigned)p.regs, false);
-  return p;
+  return LLVMStructTypeInContext(c->cx, types, (unsigned)count, false);
 }
 
+// The part of the product that one operation makes: `blocks` times 64 rows per warpgroup.
+typedef struct part {
+  product p;
+  int blocks, row, col;
+  int64_t block_rows; // between two blocks of one warpgroup
+} part;
+
+static part part_of(ll_ctx *c, const ir_op *op, ir_val tile) {
+  const ty_type *type = ir_type(c->func, tile);
+  part of = {.p = {.n = (int)type->dims[1], .regs = (int)type->dims[1] / 2},
+             .block_rows = 16 * c->func->warps,
+             .row = (int)ir_int(op, "row", 0),
+             .col = (int)ir_int(op, "col", 0)};
+  of.blocks = (int)(type->dims[0] / of.block_rows);
+  TL_ASSERT(ir_layout_regs(ll_layout(c, tile)) == of.blocks * of.p.regs, "wgmma: foreign layout");
+  of.p.result = floats(c, of.p.regs);
+  return of;
+}
+
+// All blocks of one step of K before the next step: consecutive products do not wait for each other.
 void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
   const ll_channel *channel = ll_channel_of(c, op);
   ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
   ll_field b = ll_field_of(c, channel, (int)ir_int(op, "b", 1));
-  product p = product_of(c, op);
-  p.a = a.buf->dtype, p.b = b.buf->dtype;
+  part of = part_of(c, op, op->res[0]);
+  of.p.a = a.buf->dtype, of.p.b = b.buf->dtype;
+  ll_force_all(c); // what is read from the slot is read before the product starts
   ll_v *regs = ll_new_regs(c, op->res[0]);
-  bool fresh = op->nargs == 1;
-  for (int i = 0; i < p.regs; i++)
-    regs[i] = fresh ? LLVMGetPoison(c->t_float) : ll_regs(c, op->args[1])[i];
+  int count = of.blocks * of.p.regs;
+  bool fresh = op->nargs == 1 || ir_int(op, "fresh", 0);
+  for (int i = 0; i < count; i++)
+    regs[i] = op->nargs == 1 ? LLVMGetPoison(c->t_float) : ll_regs(c, op->args[1])[i];
   ll_v group = LLVMBuildLShr(c->b, c->warp, ll_i32(c, 2), "");
   ll_v rows = ll_mul(c, group, ll_i32(c, 64 * SPAN_BYTES));
   ll_v at_a = descriptor(c, ll_offset(c, ll_stage(c, channel, &a, false), rows));
   ll_v at_b = descriptor(c, ll_stage(c, channel, &b, false));
   ll_intrinsic(c, "llvm.nvvm.wgmma.fence.sync.aligned", NULL, 0, NULL, 0);
-  int64_t k_bytes = a.buf->dims[2] * tl_dtype_bits(p.a) / 8;
+  int64_t k_bytes = a.buf->dims[2] * tl_dtype_bits(of.p.a) / 8;
   for (int64_t k = 0; k < k_bytes; k += STEP_BYTES)
-    issue(c, &p, regs, at_k(c, at_a, a.buf->dims[1], k), at_k(c, at_b, b.buf->dims[1], k),
-          ll_i1(c, !fresh || k > 0));
+    for (int block = 0; block < of.blocks; block++)
+      issue(c, &of.p, regs + block * of.p.regs,
+            at_k(c, at_a, a.buf->dims[1], of.row + block * of.block_rows, k),
+            at_k(c, at_b, b.buf->dims[1], of.col, k), ll_i1(c, !fresh || k > 0));
   ll_intrinsic(c, "llvm.nvvm.wgmma.commit_group.sync.aligned", NULL, 0, NULL, 0);
 }
 
 void ll_emit_drain(ll_ctx *c, const ir_op *op) {
-  product p = product_of(c, op);
+  part of = part_of(c, op, op->res[0]);
+  of.p.regs *= of.blocks;
+  of.p.result = floats(c, of.p.regs);
   ll_v *regs = ll_new_regs(c, op->res[0]);
-  memcpy(regs, ll_regs(c, op->args[0]), sizeof *regs * (size_t)p.regs);
-  wait_all(c, &p, regs);
+  memcpy(regs, ll_regs(c, op->args[0]), sizeof *regs * (size_t)of.p.regs);
+  wait_all(c, &of.p, regs);
+}
+
+// The part's registers are those of its rows and columns in the accumulator, in the same order.
+void ll_emit_promote(ll_ctx *c, const ir_op *op) {
+  part of = part_of(c, op, op->args[1]);
+  ll_v *acc = ll_new_regs(c, op->res[0]);
+  memcpy(acc, ll_regs(c, op->args[0]), sizeof *acc * (size_t)ll_nregs(c, op->res[0]));
+  ll_v *added = ll_regs(c, op->args[1]), *scale = op->nargs > 2 ? ll_regs(c, op->args[2]) : NULL;
+  int per_block = (int)ir_type(c->func, op->res[0])->dims[1] / 2;
+  for (int block = 0; block < of.blocks; block++)
+    for (int i = 0; i < of.p.regs; i++) {
+      int at = (int)(of.row / of.block_rows + block) * per_block + of.col / 2 + i;
+      ll_v x = added[block * of.p.regs + i];
+      acc[at] = scale ? ll_intrinsic(c, "llvm.fma", &c->t_float, 1, (ll_v[]){x, scale[at], acc[at]}, 3)
+                      : LLVMBuildFAdd(c->b, acc[at], x, "");
+    }
 }

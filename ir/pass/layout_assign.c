@@ -106,8 +106,8 @@ static int narrowing(const assign *s, const ir_op *op) {
 }
 
 // m64nN of each warpgroup: warp w holds rows 16w .., N in steps of 8.
-static const ir_layout *warpgroup_accumulator(assign *s, const ir_op *op) {
-  return keep(s, ir_layout_mma_acc(type_of(s, op->res[0]), s->func->warps, 1));
+static const ir_layout *warpgroup_accumulator(assign *s, ir_val val) {
+  return keep(s, ir_layout_mma_acc(type_of(s, val), s->func->warps, 1));
 }
 
 static bool is_elementwise(const assign *s, const ir_op *op) {
@@ -199,7 +199,8 @@ static choice compute_natural(assign *s, ir_val val) {
     return (choice){accumulator(s, def), STRONG};
   case IR_WGMMA:
   case IR_DRAIN:
-    return (choice){warpgroup_accumulator(s, def), STRONG};
+  case IR_PROMOTE:
+    return (choice){warpgroup_accumulator(s, def->res[0]), STRONG};
   case IR_SCAN:
     return (choice){along_axis(s, def), MEDIUM};
   case IR_TAKE: // from shared memory, in any layout
@@ -551,12 +552,12 @@ static void anchor_dot(assign *s, ir_op *op) {
     anchor_scales(s, op, acc);
 }
 
+// Every tile of these is an accumulator of its own shape.
 static void anchor_wgmma(assign *s, ir_op *op) {
-  const ir_layout *acc = warpgroup_accumulator(s, op);
-  settle(s, op->res[0], acc);
+  settle(s, op->res[0], warpgroup_accumulator(s, op->res[0]));
   for (uint32_t i = 0; i < op->nargs; i++)
     if (ty_is_tile(type_of(s, op->args[i])))
-      op->args[i] = wanted(s, op->args[i], acc);
+      op->args[i] = wanted(s, op->args[i], warpgroup_accumulator(s, op->args[i]));
 }
 
 // --- what users want ----------------------------------------------------------------------------
@@ -572,6 +573,8 @@ static bool uses(const ir_op *op, ir_val val) {
 
 // The layout in which `op` will ask for its operand, when an accumulator behind it decides that.
 static const ir_layout *demanded_by(assign *s, const ir_region *region, const ir_op *op, int depth) {
+  if (op->code == IR_PROMOTE)
+    return warpgroup_accumulator(s, op->res[0]); // of its scale
   bool shapes = op->code == IR_EXPAND || op->code == IR_BROADCAST;
   if (!op->nres || (!shapes && !is_elementwise(s, op)))
     return NULL;
@@ -675,6 +678,7 @@ static void anchor(assign *s, ir_op *op) {
     return;
   case IR_WGMMA:
   case IR_DRAIN:
+  case IR_PROMOTE:
     anchor_wgmma(s, op);
     return;
   case IR_FOR:

@@ -34,7 +34,7 @@ bool pass_specialize(ir_pass_ctx *ctx) {
     tl_report(ctx->diags, s.dot->loc, DIAG_R302, why);
     return false;
   }
-  func->warps = (int)ir_type(func, s.dot->res[0])->dims[0] / 16;
+  func->warps = ir_type(func, s.dot->res[0])->dims[0] > 64 ? 8 : 4;
   func->extra_warps = FEED_WARPS;
   ir_set_int(func, s.loop, "pipeline", 0); // done; the feeder's clone inherits it
   split_make_feeder(&s);

@@ -9,26 +9,31 @@ enum { MAX_STAGES = 8 };
 
 // --- buffers, channel, descriptors -------------------------------------------------------------
 
+// Operands are swizzled as wgmma reads them, scales lie in a row.
 static ir_val declare_buffer(split *s, ir_builder *b, const ir_op *load) {
   const ty_type *tile = ir_type(s->func, load->res[0]);
-  int64_t dims[TY_MAX_RANK] = {s->depth, tile->dims[0], tile->dims[1]};
-  const ty_type *type = ty_buf(&s->func->module->types, tile->dtype, 3, dims);
+  int64_t dims[TY_MAX_RANK] = {s->depth, tile->dims[0], tile->rank > 1 ? tile->dims[1] : 0};
+  const ty_type *type = ty_buf(&s->func->module->types, tile->dtype, tile->rank + 1, dims);
   ir_val buffer = ir_build1(b, IR_BUFFER, type, 0, NULL);
-  ir_layout layout = ir_layout_shared(tile, 128, 0);
+  ir_layout layout = ir_layout_shared(tile, tile->rank > 1 ? 128 : 0, 0);
   s->func->vals.data[buffer.id].layout = ir_layout_intern(s->func, &layout);
   return buffer;
 }
 
 static int64_t tile_bytes(const split *s, const operand *o) {
+  if (!o->load)
+    return 0;
   const ty_type *tile = ir_type(s->func, o->load->res[0]);
   return ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8;
 }
 
+static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
+
 static void choose_depth(split *s) {
-  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b);
-  int64_t rounded =
-      (tile_bytes(s, &s->a) + 1023) / 1024 * 1024 + (tile_bytes(s, &s->b) + 1023) / 1024 * 1024;
-  int64_t fits = (s->func->target->smem_cta_bytes - 1024) / rounded;
+  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b) + tile_bytes(s, &s->scale_a);
+  int64_t rounded = aligned(tile_bytes(s, &s->a)) + aligned(tile_bytes(s, &s->b)) +
+                    tile_bytes(s, &s->scale_a);
+  int64_t fits = (s->func->target->smem_cta_bytes - 2048) / rounded; // barriers, end of the scales
   s->depth = fits > MAX_STAGES ? MAX_STAGES : (int)fits;
 }
 
@@ -53,10 +58,19 @@ bool split_declare_channel(split *s) {
   if (s->depth < 2)
     return false;
   ir_builder b = {s->func, s->func->body, s->role, s->loop->loc};
-  ir_val buffers[2] = {declare_buffer(s, &b, s->a.load), declare_buffer(s, &b, s->b.load)};
-  s->channel = ir_build1(&b, IR_CHANNEL, ty_chan(&s->func->module->types), 2, buffers);
-  ir_set_int(s->func, ir_def(s->func, s->channel), "depth", s->depth);
-  ir_set_str(s->func, ir_def(s->func, s->channel), "engine", "tma");
+  operand *fields[] = {&s->a, &s->b, &s->scale_a};
+  ir_val buffers[3];
+  uint32_t count = 0;
+  for (int i = 0; i < 3; i++)
+    if (fields[i]->load) {
+      fields[i]->field = (int)count;
+      buffers[count++] = declare_buffer(s, &b, fields[i]->load);
+    }
+  s->channel = ir_build1(&b, IR_CHANNEL, ty_chan(&s->func->module->types), count, buffers);
+  ir_op *channel = ir_def(s->func, s->channel);
+  ir_set_int(s->func, channel, "depth", s->depth);
+  ir_set_str(s->func, channel, "engine", "tma");
+  ir_set_int(s->func, channel, "feeders", s->scale_a.load ? 32 : 1);
   add_descriptor(s, &s->a);
   add_descriptor(s, &s->b);
   return true;
@@ -68,17 +82,20 @@ ir_op *split_on_channel(split *s, ir_builder *b, ir_code code) {
   return ir_build(b, code, 1, &s->channel, 0, NULL);
 }
 
-static void put(split *s, ir_builder *b, const operand *o, int field, const ir_map *map) {
+static void put(split *s, ir_builder *b, const operand *o, const ir_map *map) {
+  if (!o->load)
+    return;
   ir_access access = ir_access_of(s->func, o->load);
   ir_val args[2 + TY_MAX_RANK] = {s->channel, ir_map_get(map, access.tensor)};
   for (int d = 0; d < access.rank; d++)
     args[2 + d] = ir_map_get(map, o->load->args[access.first_sub + d]);
   b->loc = o->load->loc;
   ir_op *copy = ir_build(b, IR_COPY, 2 + (uint32_t)access.rank, args, 0, NULL);
-  ir_set_int(s->func, copy, "field", field);
+  ir_set_int(s->func, copy, "field", o->field);
   ir_set_str(s->func, copy, "subs", access.subs);
-  ir_set_str(s->func, copy, "engine", "tma");
-  ir_set_int(s->func, copy, "map", o->param);
+  bool by_warp = o == &s->scale_a;
+  ir_set_str(s->func, copy, "engine", by_warp ? "cp.async" : "tma");
+  ir_set_int(s->func, copy, by_warp ? "bytes" : "map", by_warp ? 4 : o->param);
 }
 
 // Effects belong to the math role; what only they needed dies in the cleanup.
@@ -96,14 +113,17 @@ void split_make_feeder(split *s) {
   ir_op *feed = ir_clone(&b, s->role, &map);
   ir_set_str(s->func, feed, "name", "feed");
   ir_set_int(s->func, feed, "warps", s->func->extra_warps);
+  ir_set_int(s->func, feed, "threads", s->scale_a.load ? 32 : 1);
   ir_walk(feed->regions[0], strip_effects, NULL);
   // The loop's clone is found through its induction variable; the puts stand where the loads did,
   // behind whatever computes their subscripts.
   ir_val iv = ir_map_get(&map, s->loop->regions[0]->params[0]);
   ir_region *body = ir_info_of(s->func, iv)->region;
   ir_builder end = {s->func, body, body->last, s->loop->loc};
-  ir_set_int(s->func, split_on_channel(s, &end, IR_ACQUIRE), "tx", s->slot_bytes);
-  put(s, &end, &s->a, 0, &map);
-  put(s, &end, &s->b, 1, &map);
+  ir_set_int(s->func, split_on_channel(s, &end, IR_ACQUIRE), "tx",
+             s->slot_bytes - tile_bytes(s, &s->scale_a));
+  put(s, &end, &s->a, &map);
+  put(s, &end, &s->b, &map);
+  put(s, &end, &s->scale_a, &map);
   split_on_channel(s, &end, IR_COMMIT);
 }

@@ -31,10 +31,12 @@ static const char *refuse_tile(const split *s) {
     return "its operands are not bf16, f16 or fp8";
   if (acc->dtype != TL_F32)
     return "its accumulator is not f32";
-  if (acc->dims[0] != 64 && acc->dims[0] != 128)
-    return "M of the tile is neither 64 nor 128";
+  if (acc->dims[0] != 64 && acc->dims[0] != 128 && acc->dims[0] != 256)
+    return "M of the tile is not 64, 128 or 256";
   if (acc->dims[1] > 256)
     return "N of the tile is above 256";
+  if (acc->dims[0] * acc->dims[1] > 128 * 256)
+    return "the tile has more than 128 accumulators per thread";
   if (a->dims[1] * tl_dtype_bits(a->dtype) / 8 % 128 != 0)
     return "K of the tile is no multiple of 128 bytes";
   int64_t promote = ir_int(s->dot, "promote", 0);
@@ -75,6 +77,20 @@ static const char *find_operands(split *s) {
   return why ? why : refuse_load(s, b);
 }
 
+// The scales of the rows can be fed when they are one column of f32 that nobody else uses; scales
+// that cannot are loaded by the warpgroups.
+static void find_scale(split *s) {
+  if (!split_is_scaled(s))
+    return;
+  ir_op *load = ir_def(s->func, s->dot->args[1]);
+  if (!load || load->code != IR_LOAD || load->parent != s->loop->regions[0] ||
+      ir_refuse_async(s->func, load, s->loop) || ir_int(load, "inbounds", 0))
+    return;
+  const ty_type *tile = ir_type(s->func, load->res[0]);
+  if (tile->rank == 1 && tile->dtype == TL_F32)
+    s->scale_a.load = load;
+}
+
 const char *split_match(split *s) {
   census found = {.func = s->func};
   ir_walk(s->func->body, take_census, &found);
@@ -93,5 +109,9 @@ const char *split_match(split *s) {
   if (!strcmp(ir_str(s->loop, "specialize", ""), "off"))
     return "the loop says @specialize(off)";
   const char *why = refuse_tile(s);
-  return why ? why : find_operands(s);
+  if (!why)
+    why = find_operands(s);
+  if (!why)
+    find_scale(s);
+  return why;
 }

@@ -2,6 +2,9 @@
 #include "ir/scratch.h"
 #include "ir/specialize.h"
 
+// Of a thread: two consumer warpgroups have 232 registers each.
+enum { MAX_ACCUMULATORS = 192 };
+
 static ir_val spread(split *s, ir_builder *b, ir_val scale, int axis, const ty_type *tile) {
   const ty_type *type = ir_type(s->func, scale);
   ir_val column = scale;
@@ -14,33 +17,67 @@ static ir_val spread(split *s, ir_builder *b, ir_val scale, int axis, const ty_t
   return ir_build1(b, IR_BROADCAST, tile, 1, &column);
 }
 
-// part = a * b of this slot; acc + part * (sa * sb), as dot_scaled promises.
-static ir_val multiply(split *s, ir_builder *b) {
-  const ty_type *tile = ir_type(s->func, s->dot->res[0]);
-  int64_t promote = ir_int(s->dot, "promote", 0);
-  bool fresh = split_is_scaled(s) || promote > 0;
-  ir_val args[2] = {s->channel, s->dot->args[split_is_scaled(s) ? 4 : 2]};
-  ir_val part = ir_build1(b, IR_WGMMA, tile, fresh ? 1 : 2, args);
-  ir_set_int(s->func, ir_def(s->func, part), "a", 0);
-  ir_set_int(s->func, ir_def(s->func, part), "b", 1);
-  part = ir_build1(b, IR_DRAIN, tile, 1, &part);
-  s->drain = ir_def(s->func, part);
-  split_on_channel(s, b, IR_RELEASE);
-  if (!fresh)
-    return part;
-  if (!split_is_scaled(s))
-    return ir_binary(b, IR_ADD, args[1], part);
-  ir_val scale = ir_binary(b, IR_MUL, spread(s, b, s->dot->args[1], 1, tile),
-                           spread(s, b, s->dot->args[3], 0, tile));
-  ir_val fma[3] = {part, scale, args[1]};
-  return ir_build1(b, IR_FMA, tile, 3, fma);
+static ir_val scales(split *s, ir_builder *b, const ty_type *tile) {
+  return ir_binary(b, IR_MUL, spread(s, b, s->dot->args[1], 1, tile),
+                   spread(s, b, s->dot->args[3], 0, tile));
 }
 
-// Loads one iteration ahead what the warpgroups themselves load, the scales, while the product
-// runs: before it, a late scale would hold back its issue. One load more than there are iterations
-// is safe, since a subscript outside the tensor reads zeros without touching memory; an @inbounds
-// load has no such check and stays where it is.
-static void load_ahead(split *s, ir_op *load, ir_op *drain) {
+// acc + a * b, in place.
+static ir_val accumulate(split *s, ir_builder *b, ir_val acc) {
+  ir_val args[2] = {s->channel, acc};
+  ir_val sum = ir_build1(b, IR_WGMMA, ir_type(s->func, acc), 2, args);
+  ir_set_int(s->func, ir_def(s->func, sum), "a", s->a.field);
+  ir_set_int(s->func, ir_def(s->func, sum), "b", s->b.field);
+  sum = ir_build1(b, IR_DRAIN, ir_type(s->func, acc), 1, &sum);
+  split_on_channel(s, b, IR_RELEASE);
+  return sum;
+}
+
+// Columns of one part, so that accumulators and part fit the registers of a thread together.
+static int64_t part_columns(const split *s, const ty_type *acc) {
+  int64_t rows = 16 * s->func->warps, held = acc->dims[0] / rows * acc->dims[1] / 2;
+  int64_t columns = acc->dims[1];
+  while (held + columns / 2 > MAX_ACCUMULATORS && columns % 16 == 0)
+    columns /= 2;
+  return columns;
+}
+
+// acc + part (* scale) for one part after the other. All parts take turns in the same registers: each
+// product takes over those of the part before, which is consumed by then; separate ones would stay
+// alive around the loop.
+static ir_val accumulate_parts(split *s, ir_builder *b, ir_val acc) {
+  const ty_type *tile = ir_type(s->func, acc);
+  int64_t dims[2] = {16 * s->func->warps, part_columns(s, tile)};
+  const ty_type *part_type = ty_tile(&s->func->module->types, TL_F32, 2, dims);
+  ir_val part = {0}, scale = {0};
+  for (int64_t row = 0; row < tile->dims[0]; row += dims[0])
+    for (int64_t col = 0; col < tile->dims[1]; col += dims[1]) {
+      ir_val args[2] = {s->channel, part};
+      part = ir_build1(b, IR_WGMMA, part_type, ir_some(part) ? 2 : 1, args);
+      ir_op *product = ir_def(s->func, part);
+      ir_set_int(s->func, product, "a", s->a.field);
+      ir_set_int(s->func, product, "b", s->b.field);
+      ir_set_int(s->func, product, "row", row);
+      ir_set_int(s->func, product, "col", col);
+      ir_set_int(s->func, product, "fresh", 1);
+      if (split_is_scaled(s) && !ir_some(scale))
+        scale = scales(s, b, tile); // while the first product runs
+      part = ir_build1(b, IR_DRAIN, part_type, 1, &part);
+      if (row + dims[0] == tile->dims[0] && col + dims[1] == tile->dims[1])
+        split_on_channel(s, b, IR_RELEASE);
+      ir_val add[3] = {acc, part, scale};
+      acc = ir_build1(b, IR_PROMOTE, tile, ir_some(scale) ? 3 : 2, add);
+      ir_set_int(s->func, ir_def(s->func, acc), "row", row);
+      ir_set_int(s->func, ir_def(s->func, acc), "col", col);
+    }
+  return acc;
+}
+
+// Loads one iteration ahead what the warpgroups load themselves, scales of the columns, before they
+// wait for the slot. One load more than there are iterations is safe, since a subscript outside the
+// tensor reads zeros without touching memory; an @inbounds load has no such check and stays where it
+// is.
+static void load_ahead(split *s, ir_op *load, ir_op *wait) {
   ir_func *func = s->func;
   ir_val iv = s->loop->regions[0]->params[0];
   ir_map map;
@@ -51,28 +88,40 @@ static void load_ahead(split *s, ir_op *load, ir_op *drain) {
   ir_val result, current = ir_for_carry(func, s->loop, first, &result);
   ir_replace_uses(func, load->res[0], current);
   ir_map_init(func, &map);
-  ir_builder late = {func, drain->parent, drain, load->loc};
-  ir_map_set(func, &map, iv, ir_binary(&late, IR_ADD, iv, s->loop->args[2]));
-  ir_for_yield(func, s->loop, ir_at_iteration(&late, &map, s->loop, load->res[0]));
+  ir_builder early = {func, wait->parent, wait, load->loc};
+  ir_map_set(func, &map, iv, ir_binary(&early, IR_ADD, iv, s->loop->args[2]));
+  ir_for_yield(func, s->loop, ir_at_iteration(&early, &map, s->loop, load->res[0]));
   ir_unlink(load);
 }
 
-static void load_scales_ahead(split *s, ir_op *drain) {
+static void load_scales_ahead(split *s, ir_op *wait) {
   TL_VEC(ir_op *) loads = {0};
   for (ir_op *op = s->loop->regions[0]->first; op; op = op->next)
-    if (op->code == IR_LOAD && op != s->a.load && op != s->b.load && !ir_int(op, "inbounds", 0) &&
-        !ir_refuse_ahead(s->func, op, s->loop))
+    if (op->code == IR_LOAD && op != s->a.load && op != s->b.load && op != s->scale_a.load &&
+        !ir_int(op, "inbounds", 0) && !ir_refuse_ahead(s->func, op, s->loop))
       tl_push(s->ctx->scratch, &loads, op);
   for (uint32_t i = 0; i < loads.len; i++)
-    load_ahead(s, loads.data[i], drain);
+    load_ahead(s, loads.data[i], wait);
+}
+
+static void read_scale(split *s, ir_builder *b) {
+  ir_val read =
+      ir_build1(b, IR_READ, ir_type(s->func, s->scale_a.load->res[0]), 1, &s->channel);
+  ir_set_int(s->func, ir_def(s->func, read), "field", s->scale_a.field);
+  ir_replace_uses(s->func, s->scale_a.load->res[0], read);
 }
 
 void split_make_math(split *s) {
   ir_set_str(s->func, s->role, "name", "math");
   ir_set_int(s->func, s->role, "warps", s->func->warps);
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
-  split_on_channel(s, &b, IR_WAIT);
-  ir_replace_uses(s->func, s->dot->res[0], multiply(s, &b));
-  load_scales_ahead(s, s->drain);
+  ir_op *wait = split_on_channel(s, &b, IR_WAIT);
+  if (s->scale_a.load)
+    read_scale(s, &b);
+  ir_val acc = s->dot->args[split_is_scaled(s) ? 4 : 2];
+  bool in_parts = split_is_scaled(s) || ir_int(s->dot, "promote", 0) > 0;
+  ir_val sum = in_parts ? accumulate_parts(s, &b, acc) : accumulate(s, &b, acc);
+  ir_replace_uses(s->func, s->dot->res[0], sum);
+  load_scales_ahead(s, wait);
   ir_unlink(s->dot);
 }
