@@ -218,7 +218,8 @@ static bool instantiate(reference_run *r, const cg_options *options, const char 
   }
   const fe_variant *variants;
   int count;
-  if (!fe_variants(program, kernel, options->sets, options->nsets, &variants, &count) || !count)
+  if (!fe_variants(program, kernel, options->targets[0], options->sets, options->nsets,
+                   &variants, &count) || !count)
     return false;
   ir_module *ir = ir_module_new(&r->arena, &r->sources);
   fe_instance *instance = fe_instantiate(program, ir, kernel, &variants[0], options->targets[0], 0);

@@ -180,7 +180,8 @@ static int emit_one(session *s, fe_program *program) {
     return usage(s, "this stage shows one architecture: name it with --arch");
   const fe_variant *variants;
   int count;
-  if (!fe_variants(program, kernel, s->options->sets, s->options->nsets, &variants, &count))
+  if (!fe_variants(program, kernel, s->options->targets[0], s->options->sets, s->options->nsets,
+                   &variants, &count))
     return 1;
   if (!count)
     return usage(s, "no variant is left");
@@ -332,18 +333,20 @@ static void pack_target(packing *p, const fe_kernel *kernel, const fe_variant *v
 
 static void pack_kernel(packing *p, const fe_kernel *kernel) {
   session *s = p->s;
-  const fe_variant *variants;
-  int count;
-  if (!fe_variants(p->program, kernel, s->options->sets, s->options->nsets, &variants, &count))
-    return;
-  if (s->options->nsets && count > 1)
-    count = 1; // --set leaves one
   p->kernel_id = cg_artifact_kernel(p->artifact, kernel->name, kernel->export_name,
                                     s->options->input_path, line_of(s, kernel));
   p->has_params = false;
   // What is too large for one architecture may be for the next: name them all.
-  for (int t = 0; t < s->options->ntargets && count && !p->is_wrong; t++)
+  for (int t = 0; t < s->options->ntargets && !p->is_wrong; t++) {
+    const fe_variant *variants;
+    int count;
+    if (!fe_variants(p->program, kernel, s->options->targets[t], s->options->sets,
+                     s->options->nsets, &variants, &count))
+      return;
+    if (s->options->nsets && count > 1)
+      count = 1; // --set leaves one
     pack_target(p, kernel, variants, count, s->options->targets[t]);
+  }
 }
 
 static int pack(session *s, fe_program *program) {

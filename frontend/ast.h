@@ -360,7 +360,7 @@ typedef enum ast_clause_kind {
 typedef struct ast_clause {
   tl_span span;
   ast_clause_kind kind;
-  ast_args args;   // GRID, KEY
+  ast_args args;   // GRID, KEY; TUNE: the architectures, none: all others
   ast_expr *cond;  // REQUIRE
   ast_tune *tunes; // TUNE
   uint32_t ntunes;

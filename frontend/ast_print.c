@@ -466,7 +466,10 @@ static void print_clause(printer *p, const ast_clause *clause) {
     put(p, ")");
     break;
   case AST_CLAUSE_TUNE:
-    put(p, "tune {");
+    put(p, "tune");
+    if (clause->args.len)
+      print_args(p, clause->args);
+    put(p, " {");
     p->indent++;
     for (uint32_t i = 0; i < clause->ntunes; i++) {
       new_line(p);

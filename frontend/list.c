@@ -31,6 +31,15 @@ static void print_param(tl_buf *buf, const ast_param *param) {
   tl_buf_puts(buf, "\n");
 }
 
+// "sm_90a: " before the values of a tune clause for one architecture.
+static void print_targets(tl_buf *buf, const ast_args *targets) {
+  for (uint32_t i = 0; i < targets->len; i++) {
+    tl_buf_puts(buf, i ? ", " : "");
+    ast_print_expr(buf, targets->data[i].value);
+  }
+  tl_buf_puts(buf, targets->len ? ": " : "");
+}
+
 static void print_generic(tl_buf *buf, const ast_kernel *kernel, const ast_gparam *param) {
   tl_buf_printf(buf, "  %-6s %s", fe_generic_kind(param->kind), param->name.text);
   if (param->value) {
@@ -43,6 +52,7 @@ static void print_generic(tl_buf *buf, const ast_kernel *kernel, const ast_gpara
       if (strcmp(tune->name.text, param->name.text) != 0)
         continue;
       tl_buf_puts(buf, " in ");
+      print_targets(buf, &kernel->clauses[i].args);
       if (!tune->is_range) {
         tl_buf_puts(buf, "{ ");
         print_exprs(buf, &tune->values);
@@ -74,7 +84,7 @@ void fe_print_list(fe_program *program, FILE *out) {
       print_generic(&buf, kernel->ast, &kernel->ast->generics.data[j]);
     const fe_variant *variants;
     int count;
-    if (fe_variants(program, kernel, NULL, 0, &variants, &count))
+    if (fe_variants(program, kernel, NULL, NULL, 0, &variants, &count))
       tl_buf_printf(&buf, "  %d variant%s\n", count, count == 1 ? "" : "s");
   }
   fputs(buf.data ? buf.data : "", out);

@@ -178,8 +178,19 @@ static void check_params(checker *ck, const ast_gparams *generics, const ast_par
       distinct(ck, &generics->data[i].name, &generics->data[j].name);
 }
 
+static void check_tune_targets(checker *ck, const ast_clause *clause) {
+  for (uint32_t i = 0; clause->kind == AST_CLAUSE_TUNE && i < clause->args.len; i++) {
+    const ast_expr *name = clause->args.data[i].value;
+    bool known = name->kind == AST_IDENT && tl_target_by_name(name->ident);
+    if (!known)
+      fe_error(&ck->ctx, name->span, DIAG_E0116, "tune", "sm_90a, sm_100a and sm_120a",
+               name->kind == AST_IDENT ? name->ident : "an expression");
+  }
+}
+
 static void check_tune(checker *ck, const ast_kernel *kernel) {
-  for (uint32_t i = 0; i < kernel->nclauses; i++)
+  for (uint32_t i = 0; i < kernel->nclauses; i++) {
+    check_tune_targets(ck, &kernel->clauses[i]);
     for (uint32_t j = 0; j < kernel->clauses[i].ntunes; j++) {
       const ast_tune *tune = &kernel->clauses[i].tunes[j];
       bool found = false;
@@ -188,6 +199,7 @@ static void check_tune(checker *ck, const ast_kernel *kernel) {
       if (!found)
         fe_error(&ck->ctx, tune->name.span, DIAG_E0110, kernel->name.text, tune->name.text);
     }
+  }
 }
 
 static void check_item(checker *ck, fe_item *item) {

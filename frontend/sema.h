@@ -28,8 +28,8 @@ int fe_kernel_count(const fe_program *program);
 const fe_kernel *fe_kernel_at(const fe_program *program, int index);
 const fe_kernel *fe_kernel_find(const fe_program *program, const char *name);
 
-// All points of the tune space in declaration order, first point = the defaults where they are in
-// the space; with `fixed` bindings applied (--set). Each variant lists every generic in declaration
+// All points of the tune space for a target (NULL: of all targets together) in declaration order,
+// first point = the defaults where they are in the space; with `fixed` bindings applied (--set). Each variant lists every generic in declaration
 // order. Points whose `require` is statically false (a require over generics alone) are left out.
 // Errors (unknown --set name, value of the wrong kind) are reported.
 typedef struct fe_variant {
@@ -37,8 +37,9 @@ typedef struct fe_variant {
   int count;
   bool is_default;
 } fe_variant;
-bool fe_variants(fe_program *program, const fe_kernel *kernel, const fe_binding *fixed, int nfixed,
-                 const fe_variant **out_variants, int *out_count);
+bool fe_variants(fe_program *program, const fe_kernel *kernel, const tl_target *target,
+                 const fe_binding *fixed, int nfixed, const fe_variant **out_variants,
+                 int *out_count);
 
 // Contract of a kernel for the artifact, independent of the variant except where generics appear in
 // dims (they are substituted). See lang/artifact.h for the text forms.

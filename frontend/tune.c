@@ -1,4 +1,6 @@
-// The tune space: every combination of the declared values that the static requirements allow.
+// The tune space: every combination of the declared values that the static requirements allow. Each
+// tune clause is a space of its own, generics it does not name are at their defaults; the clauses
+// that name the target count, or else those that name none.
 #include "frontend/check.h"
 
 enum { MAX_POINTS = 20000 };
@@ -10,6 +12,7 @@ typedef struct space {
   const ast_kernel *kernel;
   fe_values *axes;    // per generic: values it may take
   fe_value *defaults; // per generic: poison without one
+  uint32_t before;    // points of earlier clauses, which this one may repeat
 } space;
 
 static bool add_value(space *sp, uint32_t axis, const ast_expr *expr) {
@@ -143,11 +146,27 @@ static fe_variant make_variant(space *sp, const fe_value *point) {
 
 typedef TL_VEC(fe_variant) fe_variant_list;
 
+static bool same_point(const fe_variant *a, const fe_variant *b) {
+  for (int i = 0; i < a->count; i++)
+    if (strcmp(a->bindings[i].value, b->bindings[i].value) != 0)
+      return false;
+  return true;
+}
+
+static void add_point(space *sp, const fe_value *point, fe_variant_list *out) {
+  if (!allowed(sp, point))
+    return;
+  fe_variant made = make_variant(sp, point);
+  for (uint32_t i = 0; i < sp->before; i++)
+    if (same_point(&out->data[i], &made))
+      return;
+  tl_push(sp->ctx.arena, out, made);
+}
+
 // The last axis turns fastest.
 static void enumerate(space *sp, fe_value *point, uint32_t axis, fe_variant_list *out) {
   if (axis == sp->kernel->generics.len) {
-    if (allowed(sp, point))
-      tl_push(sp->ctx.arena, out, make_variant(sp, point));
+    add_point(sp, point, out);
     return;
   }
   for (uint32_t i = 0; i < sp->axes[axis].len; i++) {
@@ -169,7 +188,7 @@ static void default_first(fe_variant_list *list) {
   list->data[0] = chosen;
 }
 
-static bool check_size(space *sp) {
+static bool check_size(space *sp, uint32_t already) {
   double points = 1;
   for (uint32_t i = 0; i < sp->kernel->generics.len; i++) {
     const ast_gparam *param = &sp->kernel->generics.data[i];
@@ -179,27 +198,70 @@ static bool check_size(space *sp) {
     }
     points *= sp->axes[i].len;
   }
-  if (points <= MAX_POINTS)
+  if (points + already <= MAX_POINTS)
     return true;
   fe_error(&sp->ctx, sp->kernel->name.span, DIAG_E0119, sp->kernel->name.text, MAX_POINTS);
   return false;
 }
 
-bool fe_variants(fe_program *program, const fe_kernel *kernel, const fe_binding *fixed, int nfixed,
-                 const fe_variant **out_variants, int *out_count) {
+static bool is_named(const ast_clause *clause, const tl_target *target) {
+  for (uint32_t i = 0; i < clause->args.len; i++)
+    if (clause->args.data[i].value->kind == AST_IDENT &&
+        !strcmp(clause->args.data[i].value->ident, target->name))
+      return true;
+  return false;
+}
+
+// Does the target have clauses of its own?
+static bool is_special(const ast_kernel *kernel, const tl_target *target) {
+  for (uint32_t i = 0; target && i < kernel->nclauses; i++)
+    if (kernel->clauses[i].kind == AST_CLAUSE_TUNE && is_named(&kernel->clauses[i], target))
+      return true;
+  return false;
+}
+
+static bool counts(const ast_kernel *kernel, const ast_clause *clause, const tl_target *target) {
+  if (clause->kind != AST_CLAUSE_TUNE)
+    return false;
+  if (!target)
+    return true;
+  return is_special(kernel, target) ? is_named(clause, target) : !clause->args.len;
+}
+
+// The points of one clause (NULL: the defaults alone) behind those there are.
+static bool add_points(space *sp, const ast_clause *clause, const fe_binding *fixed, int nfixed,
+                       fe_variant_list *list) {
+  uint32_t n = sp->kernel->generics.len;
+  memset(sp->axes, 0, sizeof *sp->axes * (n + 1));
+  for (uint32_t i = 0; clause && i < clause->ntunes; i++)
+    if (!add_axis(sp, &clause->tunes[i]))
+      return false;
+  if (!add_defaults(sp) || !apply_fixed(sp, fixed, nfixed) || !check_size(sp, list->len))
+    return false;
+  sp->before = list->len;
+  enumerate(sp, TL_NEW_N(sp->ctx.arena, fe_value, n + 1), 0, list);
+  return true;
+}
+
+bool fe_variants(fe_program *program, const fe_kernel *kernel, const tl_target *target,
+                 const fe_binding *fixed, int nfixed, const fe_variant **out_variants,
+                 int *out_count) {
   space sp = {.kernel = kernel->ast};
   sp.ctx = (fe_ctx){.program = program, .arena = program->arena, .diags = program->diags};
   uint32_t n = kernel->ast->generics.len;
   sp.axes = TL_NEW_N(program->arena, fe_values, n + 1);
   sp.defaults = TL_NEW_N(program->arena, fe_value, n + 1);
-  for (uint32_t i = 0; i < kernel->ast->nclauses; i++)
-    for (uint32_t j = 0; j < kernel->ast->clauses[i].ntunes; j++)
-      if (!add_axis(&sp, &kernel->ast->clauses[i].tunes[j]))
-        return false;
-  if (!add_defaults(&sp) || !apply_fixed(&sp, fixed, nfixed) || !check_size(&sp))
-    return false;
   fe_variant_list list = {0};
-  enumerate(&sp, TL_NEW_N(program->arena, fe_value, n + 1), 0, &list);
+  bool any = false;
+  for (uint32_t i = 0; i < kernel->ast->nclauses; i++) {
+    if (!counts(kernel->ast, &kernel->ast->clauses[i], target))
+      continue;
+    any = true;
+    if (!add_points(&sp, &kernel->ast->clauses[i], fixed, nfixed, &list))
+      return false;
+  }
+  if (!any && !add_points(&sp, NULL, fixed, nfixed, &list))
+    return false;
   if (!list.len) {
     fe_error(&sp.ctx, kernel->ast->name.span, DIAG_E0250, kernel->name);
     return false;

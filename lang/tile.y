@@ -187,6 +187,9 @@ clause : GRID "(" args ")"
          { $$ = (ast_clause){@$, AST_CLAUSE_REQUIRE, .cond = $3}; }
        | TUNE "{" tunes "}"
          { $$ = (ast_clause){@$, AST_CLAUSE_TUNE, .tunes = $3.data, .ntunes = $3.len}; }
+       | TUNE "(" args ")" "{" tunes "}"
+         { $$ = (ast_clause){@$, AST_CLAUSE_TUNE, .args = AS(ast_args, $3), .tunes = $6.data,
+                             .ntunes = $6.len}; }
        ;
 tunes : %empty { $$ = EMPTY; }
       | tunes tune { $$ = ADD($1, $2); }

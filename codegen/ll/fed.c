@@ -2,10 +2,10 @@
 //
 // Per slot two mbarriers, full and empty. full: one arrival that announces the slot's bytes, then
 // the bytes themselves; where a whole warp feeds, because some fields come by cp.async, one more
-// arrival of each lane once its copies have landed. empty: one arrival per reading warp. Each side keeps slot and phase in
-// allocas, which LLVM turns into values carried by the loops; the phase flips when the slot number
-// wraps and neither is ever restarted. All operations have CTA scope: wider ones cost a memory
-// barrier each.
+// arrival of each lane once its copies have landed. empty: one arrival per reading warp. Each side
+// keeps slot and phase in allocas, which LLVM turns into values carried by the loops; the phase
+// flips when the slot number wraps and neither is ever restarted. All operations have CTA scope:
+// wider ones cost a memory barrier each.
 #include "codegen/ll/shared.h"
 
 static ll_v barrier_of(ll_ctx *c, const ll_channel *channel, ll_v slot, bool empty) {

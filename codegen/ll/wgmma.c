@@ -130,7 +130,8 @@ static part part_of(ll_ctx *c, const ir_op *op, ir_val tile) {
   return of;
 }
 
-// All blocks of one step of K before the next step: consecutive products do not wait for each other.
+// All blocks of one step of K before the next step: consecutive products do not wait for each
+// other.
 void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
   const ll_channel *channel = ll_channel_of(c, op);
   ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
@@ -177,7 +178,8 @@ void ll_emit_promote(ll_ctx *c, const ir_op *op) {
     for (int i = 0; i < of.p.regs; i++) {
       int at = (int)(of.row / of.block_rows + block) * per_block + of.col / 2 + i;
       ll_v x = added[block * of.p.regs + i];
-      acc[at] = scale ? ll_intrinsic(c, "llvm.fma", &c->t_float, 1, (ll_v[]){x, scale[at], acc[at]}, 3)
-                      : LLVMBuildFAdd(c->b, acc[at], x, "");
+      acc[at] =
+          scale ? ll_intrinsic(c, "llvm.fma", &c->t_float, 1, (ll_v[]){x, scale[at], acc[at]}, 3)
+                : LLVMBuildFAdd(c->b, acc[at], x, "");
     }
 }

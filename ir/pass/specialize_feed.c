@@ -31,8 +31,8 @@ static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
 static void choose_depth(split *s) {
   s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b) + tile_bytes(s, &s->scale_a);
-  int64_t rounded = aligned(tile_bytes(s, &s->a)) + aligned(tile_bytes(s, &s->b)) +
-                    tile_bytes(s, &s->scale_a);
+  int64_t rounded =
+      aligned(tile_bytes(s, &s->a)) + aligned(tile_bytes(s, &s->b)) + tile_bytes(s, &s->scale_a);
   int64_t fits = (s->func->target->smem_cta_bytes - 2048) / rounded; // barriers, end of the scales
   s->depth = fits > MAX_STAGES ? MAX_STAGES : (int)fits;
 }

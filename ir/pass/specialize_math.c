@@ -42,9 +42,9 @@ static int64_t part_columns(const split *s, const ty_type *acc) {
   return columns;
 }
 
-// acc + part (* scale) for one part after the other. All parts take turns in the same registers: each
-// product takes over those of the part before, which is consumed by then; separate ones would stay
-// alive around the loop.
+// acc + part (* scale) for one part after the other. All parts take turns in the same registers:
+// each product takes over those of the part before, which is consumed by then; separate ones would
+// stay alive around the loop.
 static ir_val accumulate_parts(split *s, ir_builder *b, ir_val acc) {
   const ty_type *tile = ir_type(s->func, acc);
   int64_t dims[2] = {16 * s->func->warps, part_columns(s, tile)};
@@ -75,8 +75,8 @@ static ir_val accumulate_parts(split *s, ir_builder *b, ir_val acc) {
 
 // Loads one iteration ahead what the warpgroups load themselves, scales of the columns, before they
 // wait for the slot. One load more than there are iterations is safe, since a subscript outside the
-// tensor reads zeros without touching memory; an @inbounds load has no such check and stays where it
-// is.
+// tensor reads zeros without touching memory; an @inbounds load has no such check and stays where
+// it is.
 static void load_ahead(split *s, ir_op *load, ir_op *wait) {
   ir_func *func = s->func;
   ir_val iv = s->loop->regions[0]->params[0];
@@ -105,8 +105,7 @@ static void load_scales_ahead(split *s, ir_op *wait) {
 }
 
 static void read_scale(split *s, ir_builder *b) {
-  ir_val read =
-      ir_build1(b, IR_READ, ir_type(s->func, s->scale_a.load->res[0]), 1, &s->channel);
+  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, s->scale_a.load->res[0]), 1, &s->channel);
   ir_set_int(s->func, ir_def(s->func, read), "field", s->scale_a.field);
   ir_replace_uses(s->func, s->scale_a.load->res[0], read);
 }

@@ -44,7 +44,7 @@ static bool sema_lower(sema_run *run, const char *source, const char *arch, int 
   if (sema_check(run, source) && fe_kernel_count(run->program)) {
     const fe_kernel *kernel = fe_kernel_at(run->program, 0);
     run->module = ir_module_new(&run->arena, &run->sources);
-    if (fe_variants(run->program, kernel, NULL, 0, &run->variants, &run->nvariants))
+    if (fe_variants(run->program, kernel, NULL, NULL, 0, &run->variants, &run->nvariants))
       run->instance = fe_instantiate(run->program, run->module, kernel, &run->variants[0],
                                      tl_target_by_name(arch), align);
   }

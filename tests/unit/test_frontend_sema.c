@@ -509,6 +509,30 @@ static void grids(void **state) {
   }
 }
 
+static int count_for(const sema_run *run, const char *arch) {
+  const fe_variant *variants;
+  int count = 0;
+  assert_true(fe_variants(run->program, fe_kernel_find(run->program, "k"), tl_target_by_name(arch),
+                          NULL, 0, &variants, &count));
+  assert_true(variants[0].is_default);
+  return count;
+}
+
+// Clauses are alternatives; an architecture with clauses of its own takes no others.
+static void variants_of_targets(void **state) {
+  (void)state;
+  static const char *const source =
+      "kernel k[int A = 64, int S = 1](in f32 X[M]) grid(1)\n"
+      "  tune { A in { 32, 64 }; } tune { A in { 64, 96 }; S in { 1, 2 }; }\n"
+      "  tune(sm_90a) { A in { 128, 256 }; } tune(sm_90a, sm_120a) { S in { 1, 2, 3 }; } { }";
+  sema_run run;
+  assert_true(sema_lower(&run, source, "sm_90a", 16));
+  assert_int_equal(count_for(&run, "sm_100a"), 2 + 4 - 1); // A64_S1 once
+  assert_int_equal(count_for(&run, "sm_90a"), 2 + 3);
+  assert_int_equal(count_for(&run, "sm_120a"), 3);
+  sema_free(&run);
+}
+
 static void variants(void **state) {
   (void)state;
   static const char *const source =
@@ -530,7 +554,7 @@ static void variants(void **state) {
 
   const fe_kernel *kernel = fe_kernel_find(run.program, "k");
   const fe_binding fixed[] = {{"A", "48"}, {"T", "f16"}};
-  assert_true(fe_variants(run.program, kernel, fixed, 2, &run.variants, &run.nvariants));
+  assert_true(fe_variants(run.program, kernel, NULL, fixed, 2, &run.variants, &run.nvariants));
   assert_int_equal(run.nvariants, 4);
   assert_true(run.variants[0].is_default);
   fe_instance *instance = fe_instantiate(run.program, run.module, kernel, &run.variants[0],
@@ -538,9 +562,9 @@ static void variants(void **state) {
   assert_string_equal(instance->settings_name, "Tf16_A48_Ffalse_S4");
 
   const fe_binding wrong[] = {{"B", "1"}};
-  assert_false(fe_variants(run.program, kernel, wrong, 1, &run.variants, &run.nvariants));
+  assert_false(fe_variants(run.program, kernel, NULL, wrong, 1, &run.variants, &run.nvariants));
   const fe_binding bad[] = {{"A", "x1"}};
-  assert_false(fe_variants(run.program, kernel, bad, 1, &run.variants, &run.nvariants));
+  assert_false(fe_variants(run.program, kernel, NULL, bad, 1, &run.variants, &run.nvariants));
   free(run.text);
   sema_print_diags(&run);
   assert_non_null(strstr(run.text, "kernel 'k' has no generic 'B' [E0110]"));
@@ -610,6 +634,7 @@ int main(void) {
       cmocka_unit_test(launch_parameters),
       cmocka_unit_test(grids),
       cmocka_unit_test(variants),
+      cmocka_unit_test(variants_of_targets),
       cmocka_unit_test(attributes_reach_the_ir),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -257,6 +257,8 @@ static const bad_case file_cases[] = {
     {"E0102", "'a' is already defined", "fn f(i32 a, i32 a) { }"},
     {"E0102", "'A' is already defined", "fn f[int A](i32 A) { }"},
     {"E0102", "'x' is already defined", "struct S { f32 x; f32 x; }"},
+    {"E0116", "'tune' is one of sm_90a, sm_100a and sm_120a, not 'sm_80'",
+     "kernel k[int B = 1](in f32 X[M]) grid(1) tune(sm_80) { B in { 1 }; } { }"},
     {"E0102", "'X' is already defined", "kernel k(in f32 X[M], in f32 X[M]) grid(1) { }"},
     {"E0102", "'M' is already defined", "kernel k(in f32 X[M], in f32 M[K]) grid(1) { }"},
     {"E0102", "'B' is already defined",
