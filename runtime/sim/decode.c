@@ -13,15 +13,11 @@ void dec_fail(sim_decoder *d, sim_verdict verdict, const char *fmt, ...) {
   tl_buf_vprintf(&text, fmt, args);
   va_end(args);
   const char *path = d->module->ptx->path;
-  if (d->instr) {
-    tl_buf line = {0};
-    ptx_print_instr(d->instr, &line);
-    sim_machine_error(d->module->machine, "%s:%d:%d: error: %s\n    %s", path, d->instr->line,
-                      d->instr->col, text.data, line.data);
-    tl_buf_free(&line);
-  } else {
+  if (d->instr)
+    sim_machine_error(d->module->machine, "%s:%d:%d: error: %s", path, d->instr->line,
+                      d->instr->col, text.data);
+  else
     sim_machine_error(d->module->machine, "%s: error: %s", path, text.data);
-  }
   tl_buf_free(&text);
 }
 

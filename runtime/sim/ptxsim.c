@@ -1,27 +1,24 @@
 // ptxsim: runs the entry of any PTX file on the simulated machine, as a launch file says.
 //
-// The launch file (JSON) names the PTX, the grid, buffers and parameters; see `ptxsim --help`.
-// Relative paths in it are relative to its own folder.
-#include "lang/base/str.h"
+// The launch file (launch_file.h) names the PTX, the grid, buffers and parameters.
+#include "runtime/sim/launch_file.h"
 #include "runtime/sim/ptxsim_npy.h"
 #include "runtime/sim/sim_api.h"
-#include "runtime/sim/tma.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_CHECK = 3, MAX_BUFFERS = 64 };
+enum { EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_CHECK = 3 };
 
 static const char help_text[] =
     "usage: ptxsim LAUNCH.json [options]\n"
     "       ptxsim --forms FILE.ptx|LAUNCH.json\n"
     "  --seed=N             seed of schedules and junk in memory (default 0)\n"
     "  --schedules=N        run under N seeds; all outputs must have identical bits\n"
+    "                       (with --async=all each seed in the three modes)\n"
     "  --schedule=rr|random|greedy|starve:WARP\n"
-    "  --async=eager|lazy|random   when asynchronous copies land (default lazy)\n"
+    "  --async=eager|lazy|random|all   when asynchronous copies land (default lazy)\n"
     "  --check=all|none|LIST       of bounds,uninit,race (default all)\n"
     "  --arch=sm_90a|sm_100a|sm_120a   (default: what .target of the PTX says)\n"
     "  --step-limit=N       warp instructions per CTA (default none)\n"
@@ -45,37 +42,16 @@ static const char help_text[] =
     "    \"outputs\": { \"d\": \"d.npy\" }, \"print\": { \"d\": \"f32\" } }\n"
     "exit status: 0 ok, 1 wrong input, 2 usage, 3 a check failed, 70 internal error\n";
 
-typedef struct buffer {
-  const char *name;
-  uint8_t *bytes; // NULL: poison
-  size_t len;
-  uint64_t address;
-  uint8_t *first; // its bits after the first schedule
-} buffer;
-
 typedef struct run {
   const char *launch_path, *arch, *trace_path;
-  char *dir;
-  json_t *root;
   sim_options options;
   uint64_t schedules;
-  bool forms;
-  buffer buffers[MAX_BUFFERS];
-  int nbuffers;
+  bool forms, all_async;
+  sim_launch_file file;
+  uint8_t *first[SIM_LAUNCH_BUFFERS]; // the buffers' bits after the first run
   char *ptx_path, *ptx_text;
   size_t ptx_len;
 } run;
-
-static int input_error(const run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static int input_error(const run *r, const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  fprintf(stderr, "%s: error: ", r->launch_path);
-  vfprintf(stderr, fmt, args);
-  fputc('\n', stderr);
-  va_end(args);
-  return EXIT_INPUT;
-}
 
 // --- options ------------------------------------------------------------------------------------
 static const char *value_of(const char *arg, const char *name) {
@@ -143,10 +119,11 @@ static bool parse_option(run *r, const char *arg) {
   if ((value = value_of(arg, "--trace")))
     return r->trace_path = value, true;
   if ((value = value_of(arg, "--async"))) {
+    r->all_async = strcmp(value, "all") == 0;
     o->async = strcmp(value, "eager") == 0    ? SIM_ASYNC_EAGER
                : strcmp(value, "random") == 0 ? SIM_ASYNC_RANDOM
                                               : SIM_ASYNC_LAZY;
-    return o->async != SIM_ASYNC_LAZY || strcmp(value, "lazy") == 0;
+    return o->async != SIM_ASYNC_LAZY || r->all_async || strcmp(value, "lazy") == 0;
   }
   if (strcmp(arg, "--stats") == 0)
     return o->stats = true;
@@ -155,312 +132,30 @@ static bool parse_option(run *r, const char *arg) {
   return false;
 }
 
-// --- buffers and parameters ---------------------------------------------------------------------
-static char *resolve(const run *r, const char *path) {
-  tl_buf text = {0};
-  if (path[0] == '/' || !r->dir[0])
-    tl_buf_puts(&text, path);
-  else
-    tl_buf_printf(&text, "%s/%s", r->dir, path);
-  return text.data;
-}
-
-static bool parse_hex(const char *text, uint8_t **out, size_t *out_len) {
-  size_t len = strlen(text);
-  if (len % 2)
-    return false;
-  *out = malloc(len / 2 + 1);
-  *out_len = len / 2;
-  for (size_t i = 0; i < len / 2; i++) {
-    unsigned byte;
-    char pair[3] = {text[2 * i], text[2 * i + 1], 0}, extra;
-    if (sscanf(pair, "%2x%c", &byte, &extra) != 1)
-      return false;
-    (*out)[i] = (uint8_t)byte;
-  }
-  return true;
-}
-
-// One number of a type word into `out`; its size, or 0 when the word is no type.
-static size_t pack_number(const char *type, const json_t *value, uint8_t *out) {
-  static const struct {
-    const char *word;
-    size_t bytes;
-  } ints[] = {{"u8", 1},  {"i8", 1},  {"s8", 1},  {"b8", 1},  {"u16", 2}, {"i16", 2},
-              {"s16", 2}, {"b16", 2}, {"u32", 4}, {"i32", 4}, {"s32", 4}, {"b32", 4},
-              {"u64", 8}, {"i64", 8}, {"s64", 8}, {"b64", 8}};
-  uint64_t bits = (uint64_t)json_integer_value(value);
-  if (json_is_string(value))
-    bits = strtoull(json_string_value(value), NULL, 0); // "0x..." for 64 bits
-  for (size_t i = 0; i < sizeof ints / sizeof *ints; i++)
-    if (strcmp(type, ints[i].word) == 0)
-      return memcpy(out, &bits, ints[i].bytes), ints[i].bytes;
-  if (strcmp(type, "f32") == 0) {
-    float f = (float)json_number_value(value);
-    return memcpy(out, &f, 4), 4;
-  }
-  if (strcmp(type, "f64") == 0) {
-    double f = json_number_value(value);
-    return memcpy(out, &f, 8), 8;
-  }
-  return 0;
-}
-
-static int load_buffer(run *r, buffer *b, json_t *spec) {
-  const char *key;
-  json_t *value;
-  if ((value = json_object_get(spec, "npy"))) {
-    if (!json_is_string(value))
-      return input_error(r, "buffer '%s': npy needs a path", b->name);
-    char *path = resolve(r, json_string_value(value)), error[256];
-    b->bytes = npy_read(path, &b->len, error, sizeof error);
-    int failed = b->bytes ? 0 : input_error(r, "buffer '%s': %s: %s", b->name, path, error);
-    free(path);
-    return failed;
-  }
-  if ((value = json_object_get(spec, "hex"))) {
-    if (json_is_string(value) && parse_hex(json_string_value(value), &b->bytes, &b->len))
-      return 0;
-    return input_error(r, "buffer '%s': bad hex", b->name);
-  }
-  if ((value = json_object_get(spec, "bytes"))) {
-    const char *fill = json_string_value(json_object_get(spec, "fill"));
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-      return input_error(r, "buffer '%s': bad size", b->name);
-    b->len = (size_t)json_integer_value(value);
-    if (!fill || strcmp(fill, "poison") == 0)
-      return 0;
-    if (strcmp(fill, "zeros") != 0 && strcmp(fill, "zero") != 0)
-      return input_error(r, "buffer '%s': unknown fill '%s'", b->name, fill);
-    b->bytes = calloc(b->len + 1, 1);
-    return 0;
-  }
-  json_object_foreach(spec, key, value) { // {"f32": [...]}
-    uint8_t one[8];
-    if (!json_is_array(value))
-      continue;
-    b->bytes = malloc(json_array_size(value) * 8 + 1);
-    for (size_t i = 0; i < json_array_size(value); i++) {
-      size_t bytes = pack_number(key, json_array_get(value, i), one);
-      if (!bytes)
-        return input_error(r, "buffer '%s': unknown type '%s'", b->name, key);
-      memcpy(b->bytes + b->len, one, bytes);
-      b->len += bytes;
-    }
-    return 0;
-  }
-  return input_error(r, "buffer '%s' has neither npy, bytes, hex nor data", b->name);
-}
-
-static buffer *find_buffer(run *r, const char *name) {
-  for (int i = 0; i < r->nbuffers && name; i++)
-    if (strcmp(r->buffers[i].name, name) == 0)
-      return &r->buffers[i];
-  return NULL;
-}
-
-static int load_buffers(run *r) {
-  const char *name;
-  json_t *spec;
-  json_object_foreach(json_object_get(r->root, "buffers"), name, spec) {
-    if (r->nbuffers == MAX_BUFFERS)
-      return input_error(r, "more than %d buffers", MAX_BUFFERS);
-    buffer *b = &r->buffers[r->nbuffers++];
-    b->name = name;
-    int failed = load_buffer(r, b, spec);
-    if (failed)
-      return failed;
-  }
-  return 0;
-}
-
-static void place_buffers(run *r, sim_machine *machine) {
-  for (int i = 0; i < r->nbuffers; i++) {
-    buffer *b = &r->buffers[i];
-    b->address = sim_alloc(machine, b->len, b->name);
-    if (b->bytes)
-      sim_write(machine, b->address, b->bytes, b->len);
-  }
-}
-
-// --- tensor maps
-static bool read_numbers(const json_t *list, uint64_t *out, size_t count, uint64_t otherwise) {
-  for (size_t i = 0; i < count; i++)
-    out[i] = otherwise;
-  if (!list)
-    return otherwise != 0;
-  if (!json_is_array(list) || json_array_size(list) != count)
-    return false;
-  for (size_t i = 0; i < count; i++) {
-    const json_t *value = json_array_get(list, i);
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-      return false;
-    out[i] = (uint64_t)json_integer_value(value);
-  }
-  return true;
-}
-
-static const char *word_of(const json_t *spec, const char *key, const char *otherwise) {
-  const json_t *value = json_object_get(spec, key);
-  return !value ? otherwise : json_is_string(value) ? json_string_value(value) : "";
-}
-
-static int pack_tensormap(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room) {
-  sim_tensor_map map = {0};
-  uint64_t box[SIM_TMA_RANK], steps[SIM_TMA_RANK];
-  const buffer *b = find_buffer(r, json_string_value(json_object_get(spec, "buffer")));
-  size_t rank = json_array_size(json_object_get(spec, "dims"));
-  const char *fill = word_of(spec, "fill", "zeros");
-  if (!b)
-    return input_error(r, "parameter %zu: tensormap: unknown buffer", index), -1;
-  if (rank < 1 || rank > SIM_TMA_RANK)
-    return input_error(r, "parameter %zu: tensormap: dims needs 1 to 5 numbers", index), -1;
-  if (!read_numbers(json_object_get(spec, "dims"), map.dims, rank, 0) ||
-      !read_numbers(json_object_get(spec, "box"), box, rank, 0) ||
-      !read_numbers(json_object_get(spec, "elem_strides"), steps, rank, 1) ||
-      (rank > 1 &&
-       !read_numbers(json_object_get(spec, "strides_bytes"), map.strides + 1, rank - 1, 0)))
-    return input_error(r,
-                       "parameter %zu: tensormap: dims, box, elem_strides need %zu numbers, "
-                       "strides_bytes %zu",
-                       index, rank, rank - 1),
-           -1;
-  for (size_t i = 0; i < rank; i++) {
-    map.box[i] = box[i] > 1 << 20 ? 1 << 20 : (uint32_t)box[i];
-    map.elem_strides[i] = steps[i] > 1 << 20 ? 1 << 20 : (uint32_t)steps[i];
-  }
-  map.rank = (uint8_t)rank;
-  map.address = b->address + (uint64_t)json_integer_value(json_object_get(spec, "offset"));
-  if (!sim_tma_type_of_name(word_of(spec, "dtype", ""), &map.type))
-    return input_error(r, "parameter %zu: tensormap: unknown dtype", index), -1;
-  if (!sim_tma_swizzle_of_name(word_of(spec, "swizzle", "none"), &map.swizzle))
-    return input_error(r, "parameter %zu: tensormap: unknown swizzle", index), -1;
-  if (strcmp(fill, "zeros") != 0 && strcmp(fill, "nan") != 0)
-    return input_error(r, "parameter %zu: tensormap: unknown fill '%s'", index, fill), -1;
-  map.nan_fill = strcmp(fill, "nan") == 0;
-  map.interleave = strcmp(word_of(spec, "interleave", "none"), "none") != 0;
-  const char *error = sim_tensor_map_check(&map);
-  if (error)
-    return input_error(r, "parameter %zu: tensormap: %s", index, error), -1;
-  if (room >= SIM_TENSOR_MAP_BYTES)
-    sim_tensor_map_encode(&map, out);
-  return SIM_TENSOR_MAP_BYTES;
-}
-
-static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room);
-
-// A struct: members at their offsets, zeros between; it fills the parameter.
-static int pack_struct(run *r, size_t index, const json_t *members, uint8_t *out, uint32_t room) {
-  size_t i;
-  json_t *member;
-  if (!json_is_array(members))
-    return input_error(r, "parameter %zu: struct needs a list of members", index), -1;
-  memset(out, 0, room);
-  json_array_foreach(members, i, member) {
-    const json_t *at = json_object_get(member, "at");
-    json_int_t offset = json_integer_value(at);
-    if (!json_is_integer(at) || offset < 0 || offset > room)
-      return input_error(r, "parameter %zu: member %zu has no place 'at' inside", index, i), -1;
-    json_t *rest = json_copy(member);
-    json_object_del(rest, "at");
-    int bytes = pack_param(r, index, rest, out + offset, room - (uint32_t)offset);
-    json_decref(rest);
-    if (bytes < 0)
-      return -1;
-    if ((uint32_t)bytes > room - (uint32_t)offset)
-      return input_error(r, "parameter %zu: member %zu does not fit", index, i), -1;
-  }
-  return (int)room;
-}
-
-// The bytes of one parameter; its size or -1.
-static int pack_param(run *r, size_t index, json_t *spec, uint8_t *out, uint32_t room) {
-  const char *key;
-  json_t *value;
-  if ((value = json_object_get(spec, "buffer"))) {
-    buffer *b = find_buffer(r, json_string_value(value));
-    if (!b)
-      return input_error(r, "parameter %zu: unknown buffer", index), -1;
-    uint64_t address = b->address + (uint64_t)json_integer_value(json_object_get(spec, "offset"));
-    if (room < 8)
-      return 8;
-    return memcpy(out, &address, 8), 8;
-  }
-  if ((value = json_object_get(spec, "bytes"))) {
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    if (!json_is_string(value) || !parse_hex(json_string_value(value), &bytes, &len))
-      return free(bytes), input_error(r, "parameter %zu: bad hex", index), -1;
-    if (len <= room)
-      memcpy(out, bytes, len);
-    return free(bytes), (int)len;
-  }
-  if ((value = json_object_get(spec, "tensormap")))
-    return pack_tensormap(r, index, value, out, room);
-  if ((value = json_object_get(spec, "struct")))
-    return pack_struct(r, index, value, out, room);
-  json_object_foreach(spec, key, value) {
-    uint8_t number[8];
-    size_t bytes = pack_number(key, value, number);
-    if (bytes && bytes <= room)
-      memcpy(out, number, bytes);
-    if (bytes)
-      return (int)bytes;
-  }
-  return input_error(r, "parameter %zu: unknown kind", index), -1;
-}
-
-static int pack_params(run *r, const sim_module *module, const char *entry, uint8_t **out,
-                       size_t *out_len) {
-  int count;
-  const uint32_t *offsets, *sizes;
-  json_t *params = json_object_get(r->root, "params");
-  if (!sim_entry_params(module, entry, &count, &offsets, &sizes))
-    return input_error(r, "no entry '%s' in %s", entry, r->ptx_path);
-  if ((int)json_array_size(params) != count)
-    return input_error(r, "entry '%s' takes %d parameters, got %zu", entry, count,
-                       json_array_size(params));
-  *out_len = count ? offsets[count - 1] + sizes[count - 1] : 0;
-  *out = calloc(*out_len + 16, 1);
-  for (int i = 0; i < count; i++) {
-    int bytes =
-        pack_param(r, (size_t)i, json_array_get(params, (size_t)i), *out + offsets[i], sizes[i]);
-    if (bytes < 0)
-      return EXIT_INPUT;
-    if ((uint32_t)bytes != sizes[i])
-      return input_error(r, "parameter %d has %u bytes, got %d", i, sizes[i], bytes);
-  }
-  return 0;
-}
-
-static int read_dims(run *r, const char *key, uint32_t out[3]) {
-  json_t *dims = json_object_get(r->root, key);
-  out[0] = out[1] = out[2] = 1;
-  if (!dims)
-    return 0;
-  if (!json_is_array(dims) || json_array_size(dims) > 3)
-    return input_error(r, "%s: expected up to three numbers", key);
-  for (size_t i = 0; i < json_array_size(dims); i++) {
-    json_int_t value = json_integer_value(json_array_get(dims, i));
-    if (value < 1 || value > UINT32_MAX)
-      return input_error(r, "%s: expected positive numbers", key);
-    out[i] = (uint32_t)value;
-  }
-  return 0;
-}
-
 // --- one run under one seed ---------------------------------------------------------------------
-static int compare_schedules(run *r, sim_machine *machine, uint64_t seed) {
-  for (int i = 0; i < r->nbuffers; i++) {
-    buffer *b = &r->buffers[i];
+static void place_buffers(sim_launch_file *file, sim_machine *machine) {
+  for (int i = 0; i < file->nbuffers; i++) {
+    sim_launch_buffer *b = &file->buffers[i];
+    b->address = sim_alloc(machine, b->len, b->name);
+    uint8_t *zeros = b->zeros ? calloc(b->len + 1, 1) : NULL;
+    if (b->bytes || zeros)
+      sim_write(machine, b->address, zeros ? zeros : b->bytes, b->len);
+    free(zeros);
+  }
+}
+
+// The first run's bits are those to repeat.
+static int compare_runs(run *r, sim_machine *machine, uint64_t seed) {
+  for (int i = 0; i < r->file.nbuffers; i++) {
+    const sim_launch_buffer *b = &r->file.buffers[i];
     uint8_t *now = malloc(b->len + 1);
     sim_read(machine, b->address, now, b->len);
-    if (!b->first) {
-      b->first = now;
+    if (!r->first[i]) {
+      r->first[i] = now;
       continue;
     }
     size_t at = 0;
-    while (at < b->len && now[at] == b->first[at])
+    while (at < b->len && now[at] == r->first[i][at])
       at++;
     free(now);
     if (at == b->len)
@@ -479,65 +174,80 @@ static int exit_of(sim_verdict verdict) {
              : EXIT_CHECK;
 }
 
-static int run_once(run *r, uint64_t index) {
+static int input_error(const char *text) { return fprintf(stderr, "%s\n", text), EXIT_INPUT; }
+
+static int launch(run *r, sim_machine *machine, sim_module *module, const sim_options *options) {
+  static const char *const async_names[] = {"eager", "lazy", "random"};
+  sim_launch_desc desc = r->file.desc;
+  uint8_t *params = NULL;
+  int count;
+  const uint32_t *offsets, *sizes;
+  place_buffers(&r->file, machine);
+  if (!sim_entry_params(module, desc.entry, &count, &offsets, &sizes)) {
+    fprintf(stderr, "%s: error: no entry '%s' in %s\n", r->launch_path, desc.entry, r->ptx_path);
+    return EXIT_INPUT;
+  }
+  if (!sim_launch_params(&r->file, count, offsets, sizes, &params, &desc.params_bytes)) {
+    free(params);
+    return input_error(r->file.error.data);
+  }
+  desc.params = params;
+  sim_verdict verdict = sim_launch(module, &desc);
+  fflush(stdout);
+  free(params);
+  if (verdict != SIM_OK)
+    fprintf(stderr, "%s\n", sim_error(machine));
+  if (verdict != SIM_OK && (r->schedules > 1 || r->all_async))
+    fprintf(stderr, "  seed %" PRIu64 ", async %s\n", options->seed, async_names[options->async]);
+  if (options->stats)
+    sim_print_stats(machine, stderr);
+  return verdict == SIM_OK ? compare_runs(r, machine, options->seed) : exit_of(verdict);
+}
+
+static int run_once(run *r, uint64_t index, sim_async async) {
   sim_options options = r->options;
+  options.async = async;
   options.seed += index;
   if (index && options.schedule == SIM_RR)
     options.schedule = SIM_RANDOM; // other seeds mean other orders
   sim_machine *machine = sim_create(r->arch, &options);
   if (!machine)
-    return input_error(r, "unknown architecture '%s'", r->arch);
+    return fprintf(stderr, "ptxsim: error: unknown architecture '%s'\n", r->arch), EXIT_INPUT;
   sim_verdict verdict;
   sim_module *module = sim_load_ptx(machine, r->ptx_path, r->ptx_text, r->ptx_len, &verdict);
   int status = exit_of(verdict);
-  if (!module) {
+  if (module)
+    status = launch(r, machine, module, &options);
+  else
     fprintf(stderr, "%s\n", sim_error(machine));
-    sim_destroy(machine);
-    return status;
-  }
-  sim_launch_desc desc = {.entry = json_string_value(json_object_get(r->root, "entry"))};
-  uint8_t *params = NULL;
-  place_buffers(r, machine);
-  if (!desc.entry)
-    status = input_error(r, "no \"entry\"");
-  if (!status)
-    status = read_dims(r, "grid", desc.grid);
-  if (!status)
-    status = read_dims(r, "block", desc.block);
-  if (!status)
-    status = read_dims(r, "cluster", desc.cluster);
-  if (!status)
-    status = pack_params(r, module, desc.entry, &params, &desc.params_bytes);
-  if (!status) {
-    desc.dynamic_smem_bytes = (uint32_t)json_integer_value(json_object_get(r->root, "smem"));
-    desc.params = params;
-    verdict = sim_launch(module, &desc);
-    fflush(stdout);
-    status = exit_of(verdict);
-    if (verdict != SIM_OK)
-      fprintf(stderr, "%s\n", sim_error(machine));
-    if (verdict != SIM_OK && r->schedules > 1)
-      fprintf(stderr, "  seed %" PRIu64 "\n", options.seed);
-    if (options.stats)
-      sim_print_stats(machine, stderr);
-    if (!status)
-      status = compare_schedules(r, machine, options.seed);
-  }
-  free(params);
   sim_unload(module);
   sim_destroy(machine);
   return status;
 }
 
+static int run_seed(run *r, uint64_t index) {
+  int status = 0;
+  if (!r->all_async)
+    return run_once(r, index, r->options.async);
+  for (sim_async async = SIM_ASYNC_EAGER; async <= SIM_ASYNC_RANDOM && !status; async++)
+    status = run_once(r, index, async);
+  return status;
+}
+
 // --- outputs ------------------------------------------------------------------------------------
-static void print_buffer(const buffer *b, const char *type) {
+static const uint8_t *result_of(const run *r, const sim_launch_buffer *b) {
+  return r->first[b - r->file.buffers];
+}
+
+static bool print_buffer(void *ctx, const sim_launch_buffer *b, const char *type) {
+  const uint8_t *from = result_of(ctx, b);
   size_t bytes = strchr(type, '8') ? 1 : strstr(type, "16") ? 2 : strstr(type, "32") ? 4 : 8;
   printf("%s:", b->name);
   for (size_t at = 0; at + bytes <= b->len; at += bytes) {
     uint64_t value = 0;
     float f;
     double g;
-    memcpy(&value, b->first + at, bytes);
+    memcpy(&value, from + at, bytes);
     memcpy(&f, &value, 4);
     memcpy(&g, &value, 8);
     if (type[0] == 'f' && bytes == 4)
@@ -552,30 +262,16 @@ static void print_buffer(const buffer *b, const char *type) {
       printf(" %0*" PRIx64, (int)(2 * bytes), value);
   }
   putchar('\n');
+  return true;
 }
 
-static int write_outputs(run *r) {
-  const char *name;
-  json_t *value;
-  json_object_foreach(json_object_get(r->root, "outputs"), name, value) {
-    buffer *b = find_buffer(r, name);
-    if (!b || !json_is_string(value))
-      return input_error(r, "output '%s': no such buffer", name);
-    char *path = resolve(r, json_string_value(value));
-    bool ok = npy_write(path, b->first, b->len);
-    if (!ok)
-      fprintf(stderr, "%s: %s\n", path, strerror(errno));
-    free(path);
-    if (!ok)
-      return EXIT_INPUT;
-  }
-  json_object_foreach(json_object_get(r->root, "print"), name, value) {
-    buffer *b = find_buffer(r, name);
-    if (!b || !json_is_string(value))
-      return input_error(r, "print '%s': no such buffer", name);
-    print_buffer(b, json_string_value(value));
-  }
-  return 0;
+static bool write_output(void *ctx, const sim_launch_buffer *b, const char *name) {
+  char *path = sim_launch_resolve(&((run *)ctx)->file, name);
+  bool ok = npy_write(path, result_of(ctx, b), b->len);
+  if (!ok)
+    fprintf(stderr, "%s: %s\n", path, strerror(errno));
+  free(path);
+  return ok;
 }
 
 // --- main ---------------------------------------------------------------------------------------
@@ -587,62 +283,46 @@ static const char *arch_of_target(const char *text) {
   return number >= 120 ? "sm_120a" : number >= 100 ? "sm_100a" : "sm_90a";
 }
 
-static int load_ptx(run *r) {
-  const char *path = r->launch_path;
-  if (r->root) {
-    path = json_string_value(json_object_get(r->root, "ptx"));
-    if (!path)
-      return input_error(r, "no \"ptx\"");
-    r->ptx_path = resolve(r, path);
-  } else {
-    r->ptx_path = strdup(path);
-  }
-  r->ptx_text = tl_read_file(r->ptx_path, &r->ptx_len);
+static int load_ptx(run *r, char *path) {
+  r->ptx_path = path;
+  r->ptx_text = tl_read_file(path, &r->ptx_len);
   if (!r->ptx_text)
-    return fprintf(stderr, "%s: %s\n", r->ptx_path, strerror(errno)), EXIT_INPUT;
+    return fprintf(stderr, "%s: %s\n", path, strerror(errno)), EXIT_INPUT;
   if (!r->arch)
     r->arch = arch_of_target(r->ptx_text);
   return 0;
 }
 
-static int load_launch(run *r) {
-  json_error_t error;
-  r->root = json_load_file(r->launch_path, 0, &error);
-  if (!r->root)
-    return fprintf(stderr, "%s:%d:%d: error: %s\n", r->launch_path, error.line, error.column,
-                   error.text),
-           EXIT_INPUT;
-  if (!json_is_object(r->root))
-    return input_error(r, "expected an object");
-  return 0;
-}
-
-static int run_all(run *r) {
-  const char *slash = strrchr(r->launch_path, '/');
-  r->dir = slash ? strndup(r->launch_path, (size_t)(slash - r->launch_path)) : strdup("");
-  if (slash == r->launch_path)
-    free(r->dir), r->dir = strdup("/.");
-  bool bare = r->forms && tl_ends_with(r->launch_path, ".ptx");
-  int status = bare ? 0 : load_launch(r);
-  if (!status)
-    status = load_ptx(r);
-  if (status)
-    return status;
-  if (r->forms)
-    return sim_print_forms(r->ptx_path, r->ptx_text, r->ptx_len, stdout) == 0 ? 0 : EXIT_INPUT;
-  status = load_buffers(r);
-  if (r->trace_path && !status) {
+static int run_launch_file(run *r) {
+  if (!sim_launch_read_buffers(&r->file, true))
+    return input_error(r->file.error.data);
+  if (r->trace_path) {
     r->options.trace = strcmp(r->trace_path, "-") == 0 ? stderr : fopen(r->trace_path, "w");
     if (!r->options.trace)
       return fprintf(stderr, "%s: %s\n", r->trace_path, strerror(errno)), EXIT_INPUT;
   }
+  int status = 0;
   for (uint64_t i = 0; i < r->schedules && !status; i++)
-    status = run_once(r, i);
-  if (!status)
-    status = write_outputs(r);
+    status = run_seed(r, i);
+  if (!status && !(sim_launch_outputs(&r->file, "outputs", write_output, r) &&
+                   sim_launch_outputs(&r->file, "print", print_buffer, r)))
+    status = EXIT_INPUT;
   if (r->options.trace && r->options.trace != stderr)
     fclose(r->options.trace);
   return status;
+}
+
+static int run_all(run *r) {
+  bool bare = r->forms && tl_ends_with(r->launch_path, ".ptx");
+  if (!bare && !sim_launch_load(&r->file, r->launch_path))
+    return input_error(r->file.error.data);
+  int status =
+      load_ptx(r, bare ? strdup(r->launch_path) : sim_launch_resolve(&r->file, r->file.ptx));
+  if (status)
+    return status;
+  if (r->forms)
+    return sim_print_forms(r->ptx_path, r->ptx_text, r->ptx_len, stdout) == 0 ? 0 : EXIT_INPUT;
+  return run_launch_file(r);
 }
 
 int main(int argc, char **argv) {
@@ -663,10 +343,9 @@ int main(int argc, char **argv) {
   if (!r.launch_path)
     return fputs("ptxsim: no launch file (try --help)\n", stderr), EXIT_USAGE;
   int status = run_all(&r);
-  for (int i = 0; i < r.nbuffers; i++)
-    free(r.buffers[i].bytes), free(r.buffers[i].first);
-  json_decref(r.root);
-  free(r.dir);
+  for (int i = 0; i < r.file.nbuffers; i++)
+    free(r.first[i]);
+  sim_launch_close(&r.file);
   free(r.ptx_path);
   free(r.ptx_text);
   return status;

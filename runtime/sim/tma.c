@@ -1,5 +1,8 @@
 // Tensor maps and boxes (see tma.h).
 #include "runtime/sim/tma.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -49,18 +52,29 @@ static uint32_t inner_bytes(const sim_tensor_map *map) {
   return padded(map->type) ? map->box[0] : map->box[0] * types[map->type].bits / 8;
 }
 
+// Texts with values live until the thread's next check.
+__attribute__((format(printf, 1, 2))) static const char *refused(const char *fmt, ...) {
+  static _Thread_local char text[160];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(text, sizeof text, fmt, args);
+  va_end(args);
+  return text;
+}
+
 static const char *check_dim(const sim_tensor_map *map, int i, uint32_t unit) {
   if (map->dims[i] < 1 || map->dims[i] > UINT64_C(1) << 32)
-    return "a dimension must be 1 to 2^32";
+    return refused("dimension %d is %" PRIu64 ", it must be 1 to 2^32", i, map->dims[i]);
   if (map->box[i] < 1 || map->box[i] > 256)
-    return "a box dimension must be 1 to 256";
+    return refused("dimension %d of the box is %u, it must be 1 to 256", i, map->box[i]);
   if (map->elem_strides[i] < 1 || map->elem_strides[i] > 8)
-    return "an element stride must be 1 to 8";
+    return refused("element stride %d is %u, it must be 1 to 8", i, map->elem_strides[i]);
   if (i && map->strides[i] % unit)
-    return unit == 32 ? "a stride is not a multiple of 32 bytes"
-                      : "a stride is not a multiple of 16 bytes";
+    return refused("the stride of dimension %d is %" PRIu64 " bytes, not a multiple of %u", i,
+                   map->strides[i], unit);
   if (i && map->strides[i] >= UINT64_C(1) << 40)
-    return "a stride must be below 2^40 bytes";
+    return refused("the stride of dimension %d is %" PRIu64 " bytes, it must be below 2^40", i,
+                   map->strides[i]);
   return NULL;
 }
 
@@ -75,8 +89,7 @@ const char *sim_tensor_map_check(const sim_tensor_map *map) {
     return "interleaved layouts are not supported";
   uint32_t unit = padded(map->type) ? 32 : 16, bits = types[map->type].bits;
   if (map->address % unit)
-    return unit == 32 ? "the address is not a multiple of 32"
-                      : "the address is not a multiple of 16";
+    return refused("the address 0x%" PRIx64 " is not a multiple of %u", map->address, unit);
   for (int i = 0; i < map->rank; i++) {
     const char *error = check_dim(map, i, unit);
     if (error)
@@ -87,9 +100,10 @@ const char *sim_tensor_map_check(const sim_tensor_map *map) {
   if (map->type == SIM_TMA_U4_ALIGN8B && map->dims[0] % 2)
     return "the innermost dimension must be even";
   if (map->box[0] * bits % 128 && !padded(map->type))
-    return "the innermost box is not a multiple of 16 bytes";
+    return refused("the innermost box has %u bytes, not a multiple of 16", map->box[0] * bits / 8);
   if (span_of(map->swizzle) && inner_bytes(map) > span_of(map->swizzle))
-    return "the innermost box is wider than the swizzle";
+    return refused("the innermost box of %u bytes is wider than the swizzle of %u",
+                   inner_bytes(map), span_of(map->swizzle));
   bool is_float = (map->type >= SIM_TMA_F16 && map->type <= SIM_TMA_TF32_FTZ);
   if (map->nan_fill && !is_float)
     return "NaN fill needs a floating-point type";

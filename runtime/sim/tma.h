@@ -58,7 +58,8 @@ typedef struct sim_tensor_map {
 bool sim_tma_type_of_name(const char *name, uint8_t *out);    // "bf16", "u4_align8b", ...
 bool sim_tma_swizzle_of_name(const char *name, uint8_t *out); // "none", "128B", ...
 
-// NULL when the driver would accept the arguments, else what is wrong.
+// NULL when the driver would accept the arguments, else what is wrong; the text lives until the
+// thread's next check.
 const char *sim_tensor_map_check(const sim_tensor_map *map);
 void sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP_BYTES]);
 // false: the bytes are no tensor map.
