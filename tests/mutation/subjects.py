@@ -123,25 +123,33 @@ class Kernel:
 
 
 class Launch:
-    """A launch file of ptxsim, for PTX made elsewhere."""
+    """Launch files of ptxsim with one PTX file between them, which was made elsewhere."""
 
-    def __init__(self, tools, path, work):
+    def __init__(self, tools, paths, work):
         self.tools, self.work = tools, work
-        self.name = os.path.basename(path)
-        self.launch = json.load(open(path))
+        self.name = os.path.basename(paths[0])
+        self.launches = [self.read(path) for path in paths]
+        self.shapes = len(paths)
+        with open(self.launches[0]["ptx"]) as file:
+            self.ptx = file.read()
+
+    def read(self, path):
         folder = os.path.dirname(os.path.abspath(path))
-        self.ptx = open(os.path.join(folder, self.launch["ptx"])).read()
-        for buffer in self.launch["buffers"].values():
+        with open(path) as file:
+            launch = json.load(file)
+        launch["ptx"] = os.path.join(folder, launch["ptx"])
+        for buffer in launch["buffers"].values():
             if "npy" in buffer:
                 buffer["npy"] = os.path.join(folder, buffer["npy"])
-        self.shapes = 1
+        return launch
 
     def starved(self, warp):
         return [f"--schedule=starve:{warp}"]
 
     def execute(self, ptx, label, shape, options):
-        base = os.path.join(self.work, f"launch.{label}")
-        launch = dict(self.launch, ptx=base + ".ptx", outputs={n: f"{base}.{n}.npy" for n in self.launch["outputs"]})
+        base = os.path.join(self.work, f"{self.name}.{label}")
+        given = self.launches[shape or 0]
+        launch = dict(given, ptx=base + ".ptx", outputs={n: f"{base}.{n}.npy" for n in given["outputs"]})
         with open(base + ".ptx", "w") as out:
             out.write(ptx)
         with open(base + ".json", "w") as out:
