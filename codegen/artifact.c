@@ -66,6 +66,20 @@ void cg_artifact_params(cg_artifact *a, int kernel, const fe_contract *contract)
   }
 }
 
+void cg_artifact_keys(cg_artifact *a, int kernel, const fe_contract *contract) {
+  for (int i = 0; i < contract->nkeys; i++)
+    insert(a, "INSERT INTO key VALUES(?,?,?,?)", "iiss", kernel, i, contract->keys[i].name,
+           contract->keys[i].buckets ? contract->keys[i].buckets : "");
+}
+
+static void insert_work(cg_artifact *a, int variant, const cg_work *work) {
+  for (int i = 0; i < work->nrows; i++) {
+    const cg_work_row *row = &work->rows[i];
+    insert(a, "INSERT INTO work VALUES(?,?,?,?,?,?,?,?)", "iissiiis", variant, i, row->kind, row->name,
+           row->m, row->n, row->k, row->times);
+  }
+}
+
 static void insert_abi(cg_artifact *a, int variant, const ir_func *func) {
   static const char *const kinds[] = {"ptr", "scalar", "dim", "stride",
                                       "tmap"}; // ORDER ir_param_kind
@@ -125,6 +139,7 @@ void cg_artifact_variant(cg_artifact *a, int kernel, const ir_func *func,
   for (int i = 0; i < contract->nrequires; i++)
     insert(a, "INSERT INTO require VALUES(?,?,?,?,?)", "iiiss", kernel, id, i,
            contract->require_exprs[i], contract->require_texts[i]);
+  insert_work(a, id, &info->work);
   insert_abi(a, id, func);
   insert_descriptors(a, id, func);
   insert_image(a, id, "ptx", image->ptx, image->ptx_len);

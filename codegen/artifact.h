@@ -2,6 +2,7 @@
 #ifndef CODEGEN_ARTIFACT_H
 #define CODEGEN_ARTIFACT_H
 #include "codegen/compile.h"
+#include "codegen/work.h"
 
 typedef struct cg_artifact cg_artifact;
 
@@ -10,6 +11,7 @@ typedef struct cg_variant_info {
   int align, rank;
   bool is_default;
   int ctas_per_sm, stages;
+  cg_work work;
 } cg_variant_info;
 
 cg_artifact *cg_artifact_new(void);
@@ -18,6 +20,7 @@ void cg_artifact_meta(cg_artifact *artifact, const char *key, const char *value)
 int cg_artifact_kernel(cg_artifact *artifact, const char *name, const char *export_name,
                        const char *source, int line);
 void cg_artifact_params(cg_artifact *artifact, int kernel, const fe_contract *contract);
+void cg_artifact_keys(cg_artifact *artifact, int kernel, const fe_contract *contract);
 void cg_artifact_variant(cg_artifact *artifact, int kernel, const ir_func *func,
                          const fe_contract *contract, const cg_variant_info *info,
                          const cg_image *image);

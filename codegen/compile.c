@@ -253,8 +253,10 @@ static void pack_oldest(packing *p) {
   finish_assembly(p->s, u);
   u->info.ctas_per_sm = cg_ctas_per_sm(u->func, u->image.regs);
   u->info.stages = cg_stages(u->func);
-  if (!p->has_params)
+  if (!p->has_params) {
     cg_artifact_params(p->artifact, p->kernel_id, &u->instance->contract);
+    cg_artifact_keys(p->artifact, p->kernel_id, &u->instance->contract);
+  }
   p->has_params = true;
   cg_artifact_variant(p->artifact, p->kernel_id, u->func, &u->instance->contract, &u->info,
                       &u->image);
@@ -281,6 +283,7 @@ static bool compile_variant(packing *p, const fe_kernel *kernel, const fe_varian
     return false;
   }
   u->func = u->instance->func;
+  cg_work work = cg_work_of(u->func, &u->arena); // of tir: what is computed, not how
   tl_diags own;
   tl_diags_init(&own, &s->arena, &s->sources);
   own.remarks = must ? s->options->remarks : NULL;
@@ -295,7 +298,8 @@ static bool compile_variant(packing *p, const fe_kernel *kernel, const fe_varian
   u->info = (cg_variant_info){.name = align ? name : tl_sprintf(&u->arena, "%s_u", name),
                               .align = align ? align : u->instance->min_align,
                               .rank = rank,
-                              .is_default = variant->is_default && align};
+                              .is_default = variant->is_default && align,
+                              .work = work};
   p->nwaiting++;
   return true;
 }

@@ -47,7 +47,12 @@ typedef struct fe_param_info {
   const char *name, *kind, *dir, *dtype; // kind "tensor" | "scalar"
   const char *dims, *strides;            // '|'-separated expressions
 } fe_param_info;
+typedef struct fe_key { // key(NAME = bucket(A, B, ..)): ascending, NULL when every value is its own
+  const char *name, *buckets; // "1,16,64"
+} fe_key;
 typedef struct fe_contract {
+  int nkeys;
+  const fe_key *keys; // of tuning records
   int nparams;
   const fe_param_info *params;
   int nrequires;

@@ -24,6 +24,7 @@ typedef struct builder {
   fe_contract contract;
   TL_VEC(const char *) require_exprs;
   TL_VEC(const char *) require_texts;
+  TL_VEC(fe_key) keys;
 } builder;
 
 static bool is_tensor(const ast_param *param) { return param->dims.dims.len > 0; }
@@ -403,19 +404,48 @@ static void add_require(builder *bd, const ast_expr *cond) {
   tl_buf_free(&buf);
 }
 
-// key(M, N = bucket(...)): what tuning records are keyed by. Names must exist; nothing else to
-// lower.
-static void check_key(fe_ctx *ctx, const ast_args *args) {
+// The values of bucket(a, b, ..): positive and ascending; NULL after an error.
+static const char *bucket_text(builder *bd, const ast_arg *arg) {
+  fe_ctx *ctx = bd->ctx;
+  const ast_expr *call = arg->value;
+  bool is_bucket = call->kind == AST_CALL && call->call.callee->kind == AST_IDENT &&
+                   strcmp(call->call.callee->ident, "bucket") == 0 && call->call.args.len > 0;
+  if (!is_bucket) {
+    fe_error(ctx, call->span, DIAG_E0208, "key", "bucket(a, b, ..)", "another expression");
+    return NULL;
+  }
+  const char *text = "";
+  int64_t last = 0, value;
+  for (uint32_t i = 0; i < call->call.args.len; i++, last = value) {
+    if (!fe_eval_int(ctx, call->call.args.data[i].value, "a bucket of key", &value))
+      return NULL;
+    if (value <= last) {
+      fe_error(ctx, call->call.args.data[i].span, DIAG_E0208, "key", "positive, ascending buckets",
+               tl_sprintf(ctx->arena, "%lld after %lld", (long long)value, (long long)last));
+      return NULL;
+    }
+    text = tl_sprintf(ctx->arena, "%s%s%lld", text, *text ? "," : "", (long long)value);
+  }
+  return text;
+}
+
+// key(M, N = bucket(..)): what tuning records are keyed by.
+static void read_key(builder *bd, const ast_args *args) {
+  fe_ctx *ctx = bd->ctx;
   for (uint32_t i = 0; i < args->len; i++) {
     const ast_arg *arg = &args->data[i];
     const char *name = arg->name.text                  ? arg->name.text
                        : arg->value->kind == AST_IDENT ? arg->value->ident
                                                        : NULL;
-    if (!name)
+    if (!name) {
       fe_error(ctx, arg->span, DIAG_E0208, "key", "the name of a dimension or scalar",
                "an expression");
-    else if (fe_find(ctx, name) < 0)
+    } else if (fe_find(ctx, name) < 0) {
       fe_undefined(ctx, arg->name.text ? arg->name.span : arg->value->span, name);
+    } else {
+      fe_key key = {name, arg->name.text ? bucket_text(bd, arg) : NULL};
+      tl_push(ctx->arena, &bd->keys, key);
+    }
   }
 }
 
@@ -512,7 +542,7 @@ static void lower_kernel(builder *bd) {
     if (kernel->clauses[i].kind == AST_CLAUSE_REQUIRE)
       add_require(bd, kernel->clauses[i].cond);
     if (kernel->clauses[i].kind == AST_CLAUSE_KEY)
-      check_key(ctx, &kernel->clauses[i].args);
+      read_key(bd, &kernel->clauses[i].args);
   }
   const ast_clause *grid = grid_clause(bd);
   bool persistent = is_persistent(grid);
@@ -582,6 +612,8 @@ fe_instance *fe_instantiate(fe_program *program, ir_module *module, const fe_ker
   bd.contract.nrequires = (int)bd.require_exprs.len;
   bd.contract.require_exprs = bd.require_exprs.data;
   bd.contract.require_texts = bd.require_texts.data;
+  bd.contract.nkeys = (int)bd.keys.len;
+  bd.contract.keys = bd.keys.data;
   bd.contract.float_atomics = ctx.float_atomics;
   *instance = (fe_instance){.func = ctx.func, .contract = bd.contract, .min_align = ctx.min_align, .settings_name = settings};
   return instance;

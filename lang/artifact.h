@@ -8,7 +8,7 @@
 #define LANG_ARTIFACT_H
 
 #define TILE_ARTIFACT_APP_ID 0x54494C45 /* "TILE" */
-#define TILE_ARTIFACT_VERSION 1
+#define TILE_ARTIFACT_VERSION 2
 
 // meta      key/value: compiler, llvm, ptxas (or ''), source (file name), source_sha256? deterministic only
 // kernel    name is how users ask for it; export is @export("...") or the name
@@ -27,6 +27,15 @@
 // tmap      of each 'tmap' row of abi: a TMA descriptor, 128 bytes by value aligned to 64, which the
 //           launch encodes for the tensor. box: extents of one copy in the tensor's dim order
 //           ("128,64"), swizzle in bytes
+// key       what tuning records of a kernel are keyed by, in order: a dim or integer scalar; buckets:
+//           "1,16,64", or '' when every value is its own
+// work      what all blocks of a variant do together, for the runtime's cost model; expressions over
+//           dims. kind 'dot': name is the operands' dtype, m x n x k the product of one execution;
+//           'load' | 'store': name is the tensor, m the bytes of one execution; 'split': m CTAs share
+//           each loop over K. times: how often all blocks together execute it; '' = not known.
+//           A variant without rows is taken by rank alone.
+// tuning    one measurement: device as tile_device_name() says, shape "M=64 N=4096 K=7168" in the order
+//           of key (bucketed dims: the bucket), variant by name, median ns; record: JSON, how measured
 // image     kind 'ptx' | 'cubin'
 #define TILE_ARTIFACT_SCHEMA                                                                       \
   "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"                    \
@@ -45,6 +54,10 @@
   " PRIMARY KEY(variant, pos)) WITHOUT ROWID;"                                                     \
   "CREATE TABLE tmap(variant INTEGER, pos INTEGER, box TEXT, swizzle INTEGER,"                     \
   " PRIMARY KEY(variant, pos)) WITHOUT ROWID;"                                                     \
+  "CREATE TABLE key(kernel INTEGER, pos INTEGER, name TEXT, buckets TEXT,"                         \
+  " PRIMARY KEY(kernel, pos)) WITHOUT ROWID;"                                                      \
+  "CREATE TABLE work(variant INTEGER, pos INTEGER, kind TEXT, name TEXT, m INTEGER, n INTEGER,"    \
+  " k INTEGER, times TEXT, PRIMARY KEY(variant, pos)) WITHOUT ROWID;"                              \
   "CREATE TABLE image(variant INTEGER, kind TEXT, bytes BLOB NOT NULL,"                            \
   " PRIMARY KEY(variant, kind)) WITHOUT ROWID;"                                                    \
   "CREATE TABLE tuning(kernel INTEGER, device TEXT, shape TEXT, variant TEXT, ns REAL, record TEXT,"  \

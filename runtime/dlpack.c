@@ -1,20 +1,7 @@
 // A view of a DLPack tensor (DLTensor of dlpack.h, ABI 1.x) as a tile_tensor: shape and strides stay
 // where they are, so the view lives as long as the DLTensor does.
+#include "runtime/dlpack.h"
 #include "runtime/status.h"
-
-typedef struct dl_tensor { // dlpack.h: DLTensor
-  void *data;
-  struct {
-    int32_t type, id;
-  } device;
-  int32_t ndim;
-  struct {
-    uint8_t code, bits;
-    uint16_t lanes;
-  } dtype;
-  int64_t *shape, *strides;
-  uint64_t byte_offset;
-} dl_tensor;
 
 // DLDataTypeCode
 enum { DL_INT, DL_UINT, DL_FLOAT, DL_BFLOAT = 4, DL_BOOL = 6 };
@@ -33,7 +20,7 @@ static const struct {
 };
 
 tile_status tile_from_dlpack(const void *dl, tile_tensor *out) {
-  const dl_tensor *from = dl;
+  const tile_dl_tensor *from = dl;
   if (!from || !out)
     return tile_fail(TILE_E_INVALID, "tile_from_dlpack: an argument is NULL");
   for (size_t i = 0; i < sizeof rows / sizeof *rows && from->dtype.lanes == 1; i++) {

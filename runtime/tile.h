@@ -136,6 +136,18 @@ TILE_API tile_status tile_launch(tile_kernel *kernel, tile_device *device, const
 // A view of a DLTensor (a DLManagedTensor starts with one); lives as long as it does.
 TILE_API tile_status tile_from_dlpack(const void *dl_tensor, tile_tensor *out);
 
+// tile_launch with the arrays of a language that offers DLPack's C exchange table (Python's torch).
+typedef struct tile_objects {
+  const void *api;                              // DLPackExchangeAPI, major version 1
+  void *(*get)(void *objects, ptrdiff_t index); // the argument at a position; PyTuple_GetItem
+  tile_device *const *devices;                  // by CUDA ordinal; NULL where none was opened
+  int ndevices;
+} tile_objects;
+// `objects` holds one argument per parameter; `scalars` the scalar ones, in order, as int64_t or double.
+// `stream` NULL: the one the framework is working on.
+TILE_API tile_status tile_launch_objects(tile_kernel *kernel, const tile_objects *how, void *objects,
+                                         const uint64_t *scalars, void *const *stream);
+
 // What this process has done so far. Serving adds to plans at most.
 typedef struct tile_counters {
   uint32_t size;         // sizeof(tile_counters)

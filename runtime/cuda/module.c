@@ -33,15 +33,12 @@ static tile_status check_params(const cu_device *gpu, const tile_code_source *so
     has_descriptor = has_descriptor || source->param_sizes[i] == TILE_TMAP_BYTES;
   if (!gpu->cu->cuKernelGetParamInfo)
     return TILE_OK;
-  for (int i = 0; i <= source->nparams; i++) {
+  for (int i = 0; i < source->nparams; i++) { // asking for one more would be an error of its own
     size_t offset = 0, size = 0;
-    bool there = gpu->cu->cuKernelGetParamInfo(kernel, (size_t)i, &offset, &size) == 0;
-    if (there != (i < source->nparams))
+    if (gpu->cu->cuKernelGetParamInfo(kernel, (size_t)i, &offset, &size) != 0)
       return tile_fail(TILE_E_FORMAT,
                        "%s: the code does not take the %d parameters of the artifact",
                        source->label, source->nparams);
-    if (!there)
-      break;
     bool moved = offset != source->param_offsets[i];
     if ((moved && !has_descriptor) || size != source->param_sizes[i])
       return tile_fail(TILE_E_FORMAT,

@@ -15,6 +15,8 @@ enum { M = 64, N = 256, K = 512, TENSORS = 5, CALLS = 4096, BURST = 64 };
 enum { CAPTURE_RELAXED = 2, STREAM_NON_BLOCKING = 1 };
 
 typedef struct graph_api { // of the driver, by dlsym: libtile itself needs none of it
+  int (*retain)(void **out_context, int device);
+  int (*enter)(void *context);
   int (*stream_create)(void **out, unsigned flags);
   int (*stream_sync)(void *stream);
   int (*begin)(void *stream, int mode);
@@ -58,13 +60,15 @@ static void expect(world *w, int good, const char *what) {
 
 static void find_driver(graph_api *out) {
   void *lib = dlopen("libcuda.so.1", RTLD_NOW);
+  *(void **)&out->retain = lib ? dlsym(lib, "cuDevicePrimaryCtxRetain") : NULL;
+  *(void **)&out->enter = lib ? dlsym(lib, "cuCtxSetCurrent") : NULL;
   *(void **)&out->stream_create = lib ? dlsym(lib, "cuStreamCreate") : NULL;
   *(void **)&out->stream_sync = lib ? dlsym(lib, "cuStreamSynchronize") : NULL;
   *(void **)&out->begin = lib ? dlsym(lib, "cuStreamBeginCapture_v2") : NULL;
   *(void **)&out->end = lib ? dlsym(lib, "cuStreamEndCapture") : NULL;
   *(void **)&out->instantiate = lib ? dlsym(lib, "cuGraphInstantiateWithFlags") : NULL;
   *(void **)&out->launch = lib ? dlsym(lib, "cuGraphLaunch") : NULL;
-  if (!out->stream_create || !out->stream_sync || !out->begin || !out->end || !out->instantiate ||
+  if (!out->retain || !out->enter || !out->stream_create || !out->stream_sync || !out->begin || !out->end || !out->instantiate ||
       !out->launch) {
     fprintf(stderr, "plan: no driver with graphs\n");
     exit(1);
@@ -222,6 +226,9 @@ int main(int argc, char **argv) {
     return 2;
   }
   set_up(&w, argv[1]);
+  void *context; // as a program with the CUDA runtime has one
+  must_cu(w.driver.retain(&context, 0), "cuDevicePrimaryCtxRetain");
+  must_cu(w.driver.enter(context), "cuCtxSetCurrent");
   must_cu(w.driver.stream_create(&w.stream, STREAM_NON_BLOCKING), "cuStreamCreate");
   tile_plan *plan;
   must(tile_plan_create(w.kernel, w.gpu, w.args, TENSORS, NULL, &plan), "plan");

@@ -136,7 +136,9 @@ def cost():
     expect(median <= 6, "at most 6 us")
 
 
-print(torch.cuda.get_device_name(), torch.__version__, sys.version.split()[0])
+table = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+print(torch.cuda.get_device_name(), torch.__version__, sys.version.split()[0],
+      "exchange table" if table is not None else "no exchange table")
 correctness()
 dlpack()
 graphs()

@@ -406,8 +406,6 @@ static void code_is_held_against_the_artifact(void **state) {
   tile_plan *plan;
   d.nparams = 5;
   assert_int_equal(tile_plan_create(w->vadd, w->gpu, w->args, 5, NULL, &plan), TILE_E_FORMAT);
-  d.nparams = 7;
-  assert_int_equal(tile_plan_create(w->vadd, w->gpu, w->args, 5, NULL, &plan), TILE_E_FORMAT);
   set_params();
   d.sizes[3] = 8;
   assert_int_equal(tile_plan_create(w->vadd, w->gpu, w->args, 5, NULL, &plan), TILE_E_FORMAT);

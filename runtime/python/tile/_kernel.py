@@ -4,7 +4,7 @@ import keyword
 import struct
 import sys
 
-from . import _arrays, _device, _lib
+from . import _arrays, _device, _exchange, _lib
 
 _ALIGN = 16        # bytes; plans depend on whether every address is a multiple
 _MOST_PLANS = 4096  # of one kernel; beyond that all are made anew
@@ -60,7 +60,7 @@ def _fill(arg, param, found, scalar):
         # ctypes keeps the arrays alive for as long as the Arg
         arg.tensor = _lib.Tensor(found.data, (c.c_int64 * n)(*found.shape),
                                  (c.c_int64 * n)(*found.stride), n, _lib.DTYPE_NUMBER[found.dtype])
-    elif param.dtype.startswith(("i", "u")):
+    elif param.dtype.startswith(("i", "u")) and param.dtype != "ue8m0":
         arg.kind, arg.i = 1, int(scalar)
     else:
         arg.kind, arg.f = 2, float(scalar)
@@ -79,39 +79,57 @@ def _current_stream(ordinal):
     return short(ordinal) if short else torch.cuda.current_stream(ordinal).cuda_stream
 
 
-# The call of one kernel. The key is all that a plan depends on but the addresses; `packed` holds
-# those. Arguments that are not torch tensors end in the general path.
+# The call of one kernel, for its parameters. torch's tensors are read in C, through DLPack's exchange
+# table, where this torch has one. Otherwise the key of a dictionary is all that a plan depends on but
+# the addresses, and `packed` holds those. Anything else ends in the general path.
 _CALL = """
 def __call__(self, %(names)s, *, stream=None, device=None):
+    if %(exchange)s and device is None:
+        status = launch(handle, how, (%(names)s,), %(scalars)s, None if stream is None else by_ref(stream))
+        if status:
+            self._not_exchanged(status, (%(names)s,), stream)
+        return
     try:
-        key = (%(key)s)
+        key = (%(key)s,)
         found = plans.get(key)
         packed = pack(%(addresses)s)
     except (AttributeError, TypeError):
-        return self._general((%(names)s), stream, device)
+        return self._general((%(names)s,), stream, device)
     if found is None or device is not None:
-        return self._first(key, (%(names)s), stream, device)
-    handle, ordinal, _ = found
-    status = run(handle, packed, None, 0, current(ordinal) if stream is None else raw(stream))
+        return self._first(key, (%(names)s,), stream, device)
+    plan, ordinal, _ = found
+    status = run(plan, packed, None, 0, current(ordinal) if stream is None else raw(stream))
     if status:
-        self._refused(status, key, (%(names)s), stream)
+        self._refused(status, key, (%(names)s,), stream)
 """
+_RESERVED = set("self stream device status handle how launch by_ref Tensor key found plans packed pack "
+                "plan ordinal run current raw pack_scalars _".split())
 
 
-def _make_call(params, plans):
-    names = [p.name if p.name.isidentifier() and not keyword.iskeyword(p.name) and
-             p.name not in ("self", "stream", "device", "plans", "pack", "run", "current", "raw", "key",
-                            "found", "packed", "handle", "ordinal", "status", "_") else "%s_" % p.name
-             for p in params]
+def _by_ref(stream):
+    return c.byref(c.c_void_p(raw_stream(stream)))
+
+
+def _make_call(kernel):
+    params, torch = kernel.params, sys.modules.get("torch")
+    how = _exchange.table(torch)
+    names = [p.name + "_" if keyword.iskeyword(p.name) or p.name in _RESERVED else p.name for p in params]
     tensors = [n for n, p in zip(names, params) if p.is_tensor]
+    scalars = [n for n, p in zip(names, params) if not p.is_tensor]
     parts = ["%s.shape, %s.stride(), %s.dtype, %s.get_device()" % ((n,) * 4) if p.is_tensor else n
              for n, p in zip(names, params)]
-    source = _CALL % {"names": ", ".join(names) + ",", "key": ", ".join(parts) + ",",
-                      "addresses": ", ".join(n + ".data_ptr()" for n in tensors)}
-    source = source.replace(",, *", ", *")
-    short = getattr(getattr(sys.modules.get("torch"), "_C", None), "_cuda_getCurrentRawStream", None)
-    space = {"plans": plans, "pack": struct.Struct("%dQ" % len(tensors)).pack, "run": _lib.run_plan,
-             "raw": raw_stream, "current": short or _current_stream}
+    source = _CALL % {
+        "names": ", ".join(names), "key": ", ".join(parts),
+        "addresses": ", ".join(n + ".data_ptr()" for n in tensors),
+        "exchange": " and ".join("%s.__class__ is Tensor" % n for n in tensors) if how and tensors else "False",
+        "scalars": "pack_scalars(%s)" % ", ".join(scalars) if scalars else "None"}
+    form = "".join("q" if p.dtype.startswith(("i", "u")) and p.dtype != "ue8m0" else "d"
+                   for p in params if not p.is_tensor)
+    short = getattr(getattr(torch, "_C", None), "_cuda_getCurrentRawStream", None)
+    space = {"plans": kernel._plans, "pack": struct.Struct("%dQ" % len(tensors)).pack, "run": _lib.run_plan,
+             "raw": raw_stream, "current": short or _current_stream, "handle": kernel.handle,
+             "Tensor": getattr(torch, "Tensor", None), "how": how, "launch": _lib.launch_objects,
+             "by_ref": _by_ref, "pack_scalars": struct.Struct(form).pack}
     exec(source, space)  # as collections.namedtuple does
     return space["__call__"]
 
@@ -133,8 +151,24 @@ class Kernel:
             _lib.check(_lib.lib.tile_kernel_param(self.handle, index, c.byref(found)))
             self.params.append(Param(found))
         self._plans, self._unaligned = {}, {}
-        # A class of its own: Python looks for __call__ there, and a call costs no detour.
-        self.__class__ = type("Kernel", (Kernel,), {"__call__": _make_call(self.params, self._plans)})
+        self._knows_torch = False
+        self._specialise()
+
+    def _specialise(self):
+        """A class of its own: Python looks for __call__ there, and a call costs no detour."""
+        self._knows_torch = "torch" in sys.modules
+        self.__class__ = type("Kernel", (Kernel,), {"__call__": _make_call(self)})
+
+    def _not_exchanged(self, status, args, stream):
+        """The call through the exchange table failed: a device to open, or an error to tell."""
+        tensors = [a for a, p in zip(args, self.params) if p.is_tensor]
+        if _lib.lib.tile_status_name(status) != b"no_device":
+            _lib.fail(status)
+        if not all(t.is_cuda for t in tensors):
+            return self._general(args, stream, None)
+        if not _exchange.open_device(tensors[0].get_device()):
+            _lib.fail(status)
+        return self(*args, stream=stream)
 
     def plan(self, *args, device=None, variant=None):
         """A plan for these arguments; `variant` forces one by name."""
@@ -153,6 +187,8 @@ class Kernel:
 
     def _first(self, key, args, stream, device):
         """The first call with these shapes, strides and types makes the plan that later ones find."""
+        if not self._knows_torch and "torch" in sys.modules:
+            self._specialise()
         tensors = [a for a, p in zip(args, self.params) if p.is_tensor]
         if device is not None or not all(t.is_cuda for t in tensors):
             self._general(args, stream, device)

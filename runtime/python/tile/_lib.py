@@ -49,6 +49,11 @@ class Counters(c.Structure):
                 ("loads", c.c_uint64), ("plans", c.c_uint64)]
 
 
+class Objects(c.Structure):
+    _fields_ = [("api", c.c_void_p), ("get", c.c_void_p), ("devices", c.POINTER(c.c_void_p)),
+                ("ndevices", c.c_int)]
+
+
 VOID = c.c_void_p
 OUT = c.POINTER(c.c_void_p)
 _FUNCTIONS = {  # name: (result, arguments)
@@ -98,9 +103,13 @@ for _name, (_result, _args) in _FUNCTIONS.items():
     _function = getattr(lib, _name)
     _function.restype, _function.argtypes = _result, _args
 
-# The hot call keeps the interpreter's lock: releasing it costs more than the launch saves.
-run_plan = c.PyDLL(_path).tile_plan_run
+# The hot calls keep the interpreter's lock: releasing it costs more than the launch saves.
+_held = c.PyDLL(_path)
+run_plan = _held.tile_plan_run
 run_plan.restype, run_plan.argtypes = c.c_int, [VOID, c.c_char_p, VOID, c.c_size_t, VOID]
+launch_objects = _held.tile_launch_objects
+launch_objects.restype = c.c_int
+launch_objects.argtypes = [VOID, VOID, c.py_object, c.c_char_p, VOID]
 
 
 def fail(status):
