@@ -3,28 +3,16 @@
 // Everything but the images is read at once into one arena and checked; an image is fetched when a
 // device first needs it. The header of the file is judged before SQLite sees it, because a user
 // with a truncated, foreign or newer file deserves to hear exactly that.
-#include "runtime/artifact.h"
+#include "runtime/artifact_db.h"
 #include "lang/artifact.h"
-#include "lang/base/vec.h"
 #include "runtime/counters.h"
 #include "runtime/status.h"
 #include <ctype.h>
 #include <errno.h>
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-struct tile_module {
-  pthread_mutex_t lock; // image queries and the lists of loaded code
-  sqlite3 *db;
-  tl_arena arena;
-  const char *label;
-  TL_VEC(tile_kernel *) kernels;
-  TL_VEC(const char *) meta; // key, value, key, value, ...
-};
 
 // --- the file's header -------------------------------------------------------------------------
 
@@ -48,8 +36,13 @@ static tile_status check_header(const char *label, const unsigned char *head, si
   if (be32(head + 60) > TILE_ARTIFACT_VERSION)
     return tile_fail(
         TILE_E_FORMAT,
-        "%s: written by a newer compiler: artifact version %u, this runtime reads up to %d", label,
+        "%s: written by a newer compiler: artifact version %u, this runtime reads %d", label,
         be32(head + 60), TILE_ARTIFACT_VERSION);
+  if (be32(head + 60) > 0 && be32(head + 60) < TILE_ARTIFACT_VERSION)
+    return tile_fail(TILE_E_FORMAT,
+                     "%s: written by an older compiler: artifact version %u, this runtime reads %d; "
+                     "compile it again",
+                     label, be32(head + 60), TILE_ARTIFACT_VERSION);
   if (be32(head + 60) == 0)
     return tile_fail(TILE_E_FORMAT, "%s: not a finished .tla file: its version is 0", label);
   if (file_bytes < wanted)
@@ -84,16 +77,13 @@ static tile_status next_row(tile_module *module, sqlite3_stmt **stmt, bool *out_
   return status;
 }
 
-static const char *text_column(tile_module *module, sqlite3_stmt *stmt, int column) {
+const char *tile_db_text(tile_module *module, sqlite3_stmt *stmt, int column) {
   const unsigned char *text = sqlite3_column_text(stmt, column);
   return tl_strdup(&module->arena, text ? (const char *)text : "");
 }
 
-// Runs `row` on each row of the query; the first failure ends it.
-typedef tile_status (*row_fn)(tile_module *module, sqlite3_stmt *stmt, void *user);
-
-static tile_status for_each(tile_module *module, const char *sql, int64_t key, row_fn row,
-                            void *user) {
+tile_status tile_db_each(tile_module *module, const char *sql, int64_t key, tile_db_row row,
+                         void *user) {
   sqlite3_stmt *stmt;
   TILE_TRY(query(module, sql, key, &stmt));
   for (bool more;;) {
@@ -110,7 +100,7 @@ static tile_status for_each(tile_module *module, const char *sql, int64_t key, r
 
 // --- kernels and parameters --------------------------------------------------------------------
 
-static tile_status bad_kernel(const tile_kernel *kernel, const char *what, const char *which) {
+tile_status tile_db_bad(const tile_kernel *kernel, const char *what, const char *which) {
   return tile_fail(TILE_E_FORMAT, "%s: damaged: kernel '%s': %s '%s'",
                    tile_artifact_label(kernel->module), kernel->name, what, which);
 }
@@ -173,38 +163,38 @@ static tile_status read_shape(tile_module *module, tile_kernel *kernel, tile_par
                               const char *dims, const char *strides) {
   param->ndim = *dims ? split_bars(&module->arena, dims, param->dims) : 0;
   if (param->ndim < 0)
-    return bad_kernel(kernel, "too many dims of", param->name);
+    return tile_db_bad(kernel, "too many dims of", param->name);
   for (int i = 0; i < param->ndim; i++)
     param->strides[i] = "";
   int nstrides = *dims ? split_bars(&module->arena, strides, param->strides) : 0;
   if (nstrides != param->ndim)
-    return bad_kernel(kernel, "dims and strides differ in number of", param->name);
+    return tile_db_bad(kernel, "dims and strides differ in number of", param->name);
   return TILE_OK;
 }
 
 static tile_status read_param(tile_module *module, sqlite3_stmt *stmt, void *user) {
   tile_kernel *kernel = user;
   if (kernel->nparams == TILE_MAX_PARAMS)
-    return bad_kernel(kernel, "too many parameters from", text_column(module, stmt, 0));
+    return tile_db_bad(kernel, "too many parameters from", tile_db_text(module, stmt, 0));
   tile_param *param = &kernel->params[kernel->nparams];
-  param->name = text_column(module, stmt, 0);
-  const char *kind = text_column(module, stmt, 1), *dtype = text_column(module, stmt, 3);
+  param->name = tile_db_text(module, stmt, 0);
+  const char *kind = tile_db_text(module, stmt, 1), *dtype = tile_db_text(module, stmt, 3);
   param->is_tensor = strcmp(kind, "tensor") == 0;
   if (!param->is_tensor && strcmp(kind, "scalar") != 0)
-    return bad_kernel(kernel, "unknown kind of parameter", kind);
-  if (!parse_dir(text_column(module, stmt, 2), &param->dir))
-    return bad_kernel(kernel, "unknown direction of parameter", param->name);
+    return tile_db_bad(kernel, "unknown kind of parameter", kind);
+  if (!parse_dir(tile_db_text(module, stmt, 2), &param->dir))
+    return tile_db_bad(kernel, "unknown direction of parameter", param->name);
   param->dtype = tl_dtype_by_name(dtype);
   if (param->dtype == TL_NODTYPE)
-    return bad_kernel(kernel, "unknown element type", dtype);
+    return tile_db_bad(kernel, "unknown element type", dtype);
   if (param_index(kernel, param->name) >= 0)
-    return bad_kernel(kernel, "two parameters", param->name);
+    return tile_db_bad(kernel, "two parameters", param->name);
   param->tensor = param->is_tensor ? kernel->ntensors++ : -1;
   kernel->nparams++;
   if (!param->is_tensor)
     return TILE_OK;
-  return read_shape(module, kernel, param, text_column(module, stmt, 4),
-                    text_column(module, stmt, 5));
+  return read_shape(module, kernel, param, tile_db_text(module, stmt, 4),
+                    tile_db_text(module, stmt, 5));
 }
 
 // Free names are bound at their first plain occurrence, so only plain dims make one.
@@ -216,7 +206,7 @@ static tile_status collect_dims(tile_module *module, tile_kernel *kernel) {
       if (!is_plain_name(dim) || param_index(kernel, dim) >= 0 || dim_index(kernel, dim) >= 0)
         continue;
       if (kernel->ndims == TILE_MAX_DIMS)
-        return bad_kernel(kernel, "too many names from", dim);
+        return tile_db_bad(kernel, "too many names from", dim);
       kernel->dims[kernel->ndims++] = dim;
     }
   return TILE_OK;
@@ -229,11 +219,11 @@ static tile_status read_abi(tile_module *module, sqlite3_stmt *stmt, void *user)
   tile_kernel *kernel = now->kernel;
   tile_variant *variant = now->variant;
   if (variant->nabi == now->capacity)
-    return bad_kernel(kernel, "too many launch parameters in", variant->name);
+    return tile_db_bad(kernel, "too many launch parameters in", variant->name);
   tile_abi_item *item = &variant->abi[variant->nabi++];
-  const char *kind = text_column(module, stmt, 0), *name = text_column(module, stmt, 1);
+  const char *kind = tile_db_text(module, stmt, 0), *name = tile_db_text(module, stmt, 1);
   item->axis = sqlite3_column_int(stmt, 2);
-  item->dtype = tl_dtype_by_name(text_column(module, stmt, 3));
+  item->dtype = tl_dtype_by_name(tile_db_text(module, stmt, 3));
   bool wants_tensor = false;
   if (strcmp(kind, "ptr") == 0)
     item->kind = TILE_ABI_PTR, wants_tensor = true;
@@ -246,21 +236,21 @@ static tile_status read_abi(tile_module *module, sqlite3_stmt *stmt, void *user)
   else if (strcmp(kind, "tmap") == 0)
     item->kind = TILE_ABI_TMAP, wants_tensor = true;
   else
-    return bad_kernel(kernel, "unknown kind of launch parameter", kind);
+    return tile_db_bad(kernel, "unknown kind of launch parameter", kind);
   item->index = item->kind == TILE_ABI_DIM ? dim_index(kernel, name) : param_index(kernel, name);
   if (item->index < 0)
-    return bad_kernel(kernel, "a launch parameter names the unknown", name);
+    return tile_db_bad(kernel, "a launch parameter names the unknown", name);
   if (item->kind == TILE_ABI_DIM) {
     if (item->dtype != TL_I32 && item->dtype != TL_I64)
-      return bad_kernel(kernel, "a dim that is neither i32 nor i64:", name);
+      return tile_db_bad(kernel, "a dim that is neither i32 nor i64:", name);
     return TILE_OK;
   }
   const tile_param *param = &kernel->params[item->index];
   if (param->is_tensor != wants_tensor || item->dtype == TL_NODTYPE)
-    return bad_kernel(kernel, "a launch parameter does not fit", name);
+    return tile_db_bad(kernel, "a launch parameter does not fit", name);
   if (item->kind == TILE_ABI_STRIDE && ((item->dtype != TL_I32 && item->dtype != TL_I64) ||
                                         item->axis < 0 || item->axis >= param->ndim))
-    return bad_kernel(kernel, "a stride does not fit", name);
+    return tile_db_bad(kernel, "a stride does not fit", name);
   return TILE_OK;
 }
 
@@ -288,17 +278,17 @@ static tile_status lay_out_params(tile_module *module, tile_variant *variant) {
   }
   variant->param_bytes = at;
   if (at > TILE_MAX_PARAM_BYTES)
-    return bad_kernel(variant->kernel, "too many bytes of parameters in", variant->name);
+    return tile_db_bad(variant->kernel, "too many bytes of parameters in", variant->name);
   return TILE_OK;
 }
 
 static tile_status read_require(tile_module *module, sqlite3_stmt *stmt, void *user) {
   loading *now = user;
   if (now->variant->nrequires == now->capacity)
-    return bad_kernel(now->kernel, "too many requirements in", now->variant->name);
+    return tile_db_bad(now->kernel, "too many requirements in", now->variant->name);
   tile_require *require = &now->variant->requires[now->variant->nrequires++];
-  require->expr = text_column(module, stmt, 0);
-  require->text = text_column(module, stmt, 1);
+  require->expr = tile_db_text(module, stmt, 0);
+  require->text = tile_db_text(module, stmt, 1);
   return TILE_OK;
 }
 
@@ -307,10 +297,10 @@ static tile_status read_descriptor(tile_module *module, sqlite3_stmt *stmt, void
   loading *now = user;
   int pos = sqlite3_column_int(stmt, 0);
   if (pos < 0 || pos >= now->variant->nabi || now->variant->abi[pos].kind != TILE_ABI_TMAP)
-    return bad_kernel(now->kernel, "a TMA descriptor without its parameter in", now->variant->name);
+    return tile_db_bad(now->kernel, "a TMA descriptor without its parameter in", now->variant->name);
   tile_abi_item *item = &now->variant->abi[pos];
   int ndim = now->kernel->params[item->index].ndim, count = 0;
-  for (const char *at = text_column(module, stmt, 1); *at && count < TILE_MAX_RANK; count++) {
+  for (const char *at = tile_db_text(module, stmt, 1); *at && count < TILE_MAX_RANK; count++) {
     char *end;
     item->box[count] = strtoll(at, &end, 10);
     if (end == at || item->box[count] < 1 || item->box[count] > 256)
@@ -319,11 +309,11 @@ static tile_status read_descriptor(tile_module *module, sqlite3_stmt *stmt, void
   }
   item->swizzle = sqlite3_column_int(stmt, 2);
   if (count != ndim)
-    return bad_kernel(now->kernel, "a TMA box does not fit", now->variant->name);
+    return tile_db_bad(now->kernel, "a TMA box does not fit", now->variant->name);
   return TILE_OK;
 }
 
-static tile_status count_rows(tile_module *module, const char *sql, int64_t key, int *out) {
+tile_status tile_db_count(tile_module *module, const char *sql, int64_t key, int *out) {
   sqlite3_stmt *stmt;
   TILE_TRY(query(module, sql, key, &stmt));
   *out = sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int(stmt, 0) : -1;
@@ -335,18 +325,18 @@ static tile_status read_variant_lists(tile_module *module, tile_kernel *kernel,
                                       tile_variant *variant) {
   loading now = {kernel, variant, 0};
   TILE_TRY(
-      count_rows(module, "SELECT count(*) FROM abi WHERE variant = ?", variant->id, &now.capacity));
+      tile_db_count(module, "SELECT count(*) FROM abi WHERE variant = ?", variant->id, &now.capacity));
   variant->abi = TL_NEW_N(&module->arena, tile_abi_item, now.capacity + 1);
-  TILE_TRY(for_each(module,
+  TILE_TRY(tile_db_each(module,
                     "SELECT kind, name, axis, dtype FROM abi WHERE variant = ? ORDER BY pos",
                     variant->id, read_abi, &now));
-  TILE_TRY(for_each(module, "SELECT pos, box, swizzle FROM tmap WHERE variant = ? ORDER BY pos",
+  TILE_TRY(tile_db_each(module, "SELECT pos, box, swizzle FROM tmap WHERE variant = ? ORDER BY pos",
                     variant->id, read_descriptor, &now));
   TILE_TRY(lay_out_params(module, variant));
   // Rows of no variant (NULL or 0) hold for all of the kernel's.
-  TILE_TRY(count_rows(module, "SELECT count(*) FROM require", 0, &now.capacity));
+  TILE_TRY(tile_db_count(module, "SELECT count(*) FROM require", 0, &now.capacity));
   variant->requires = TL_NEW_N(&module->arena, tile_require, now.capacity + 1);
-  TILE_TRY(for_each(module,
+  TILE_TRY(tile_db_each(module,
                     "SELECT r.expr, r.text FROM require r JOIN variant v ON v.id = ? AND"
                     " r.kernel = v.kernel AND ifnull(r.variant, 0) IN (0, v.id)"
                     " ORDER BY ifnull(r.variant, 0), r.pos",
@@ -358,26 +348,27 @@ static tile_status read_variant(tile_module *module, sqlite3_stmt *stmt, void *u
   loading *now = user;
   tile_kernel *kernel = now->kernel;
   if (kernel->nvariants == now->capacity)
-    return bad_kernel(kernel, "the table of variants changed while reading", "");
+    return tile_db_bad(kernel, "the table of variants changed while reading", "");
   tile_variant *variant = &kernel->variants[kernel->nvariants++];
   variant->kernel = kernel;
   variant->id = sqlite3_column_int64(stmt, 0);
-  variant->arch = text_column(module, stmt, 1);
-  variant->name = text_column(module, stmt, 2);
-  variant->settings = text_column(module, stmt, 3);
+  variant->arch = tile_db_text(module, stmt, 1);
+  variant->name = tile_db_text(module, stmt, 2);
+  variant->settings = tile_db_text(module, stmt, 3);
   variant->align = sqlite3_column_int(stmt, 4);
   variant->rank = sqlite3_column_int(stmt, 5);
   variant->is_default = sqlite3_column_int(stmt, 6) != 0;
-  variant->symbol = text_column(module, stmt, 7);
+  variant->symbol = tile_db_text(module, stmt, 7);
   for (int i = 0; i < 3; i++)
-    variant->grid[i] = text_column(module, stmt, 8 + i);
+    variant->grid[i] = tile_db_text(module, stmt, 8 + i);
   int threads = sqlite3_column_int(stmt, 11), smem = sqlite3_column_int(stmt, 12);
   variant->ctas_per_sm = sqlite3_column_int(stmt, 13);
   variant->regs = sqlite3_column_int(stmt, 14);
   variant->spill_bytes = sqlite3_column_int(stmt, 15);
+  variant->stages = sqlite3_column_int(stmt, 16);
   if (threads < 1 || threads > 1024 || smem < 0 || variant->align < 0 ||
       (variant->align & (variant->align - 1)) != 0)
-    return bad_kernel(kernel, "impossible launch of variant", variant->name);
+    return tile_db_bad(kernel, "impossible launch of variant", variant->name);
   variant->threads = (uint32_t)threads;
   variant->smem_bytes = (uint32_t)smem;
   return TILE_OK;
@@ -388,45 +379,45 @@ static tile_status read_kernel(tile_module *module, sqlite3_stmt *stmt, void *us
   tile_kernel *kernel = TL_NEW(&module->arena, tile_kernel);
   kernel->module = module;
   kernel->id = sqlite3_column_int64(stmt, 0);
-  kernel->name = text_column(module, stmt, 1);
-  kernel->export_name = text_column(module, stmt, 2);
-  kernel->source = text_column(module, stmt, 3);
+  kernel->name = tile_db_text(module, stmt, 1);
+  kernel->export_name = tile_db_text(module, stmt, 2);
+  kernel->source = tile_db_text(module, stmt, 3);
   kernel->line = sqlite3_column_int(stmt, 4);
   kernel->params = TL_NEW_N(&module->arena, tile_param, TILE_MAX_PARAMS);
   kernel->cache = tile_plan_cache_new();
   tl_push(&module->arena, &module->kernels, kernel);
   if (!kernel->cache)
     return tile_fail(TILE_E_NOMEM, "out of memory");
-  TILE_TRY(for_each(module,
+  TILE_TRY(tile_db_each(module,
                     "SELECT name, kind, dir, dtype, dims, strides FROM param WHERE kernel = ?"
                     " ORDER BY pos",
                     kernel->id, read_param, kernel));
   TILE_TRY(collect_dims(module, kernel));
   loading now = {kernel, NULL, 0};
-  TILE_TRY(count_rows(module, "SELECT count(*) FROM variant WHERE kernel = ?", kernel->id,
+  TILE_TRY(tile_db_count(module, "SELECT count(*) FROM variant WHERE kernel = ?", kernel->id,
                       &now.capacity));
   kernel->variants = TL_NEW_N(&module->arena, tile_variant, now.capacity + 1);
   TILE_TRY(
-      for_each(module,
+      tile_db_each(module,
                "SELECT id, arch, name, settings, align, rank, is_default, symbol, grid_x, grid_y,"
-               " grid_z, threads, smem_bytes, ctas_per_sm, regs, spill_bytes FROM variant"
+               " grid_z, threads, smem_bytes, ctas_per_sm, regs, spill_bytes, stages FROM variant"
                " WHERE kernel = ? ORDER BY rank, name, arch",
                kernel->id, read_variant, &now));
   for (int i = 0; i < kernel->nvariants; i++)
     TILE_TRY(read_variant_lists(module, kernel, &kernel->variants[i]));
-  return TILE_OK;
+  return tile_db_read_tuning(module, kernel);
 }
 
 static tile_status read_meta(tile_module *module, sqlite3_stmt *stmt, void *user) {
   (void)user;
   for (int i = 0; i < 2; i++)
-    tl_push(&module->arena, &module->meta, text_column(module, stmt, i));
+    tl_push(&module->arena, &module->meta, tile_db_text(module, stmt, i));
   return TILE_OK;
 }
 
 static tile_status read_everything(tile_module *module) {
-  TILE_TRY(for_each(module, "SELECT key, value FROM meta ORDER BY key", 0, read_meta, NULL));
-  return for_each(module, "SELECT id, name, export, source, line FROM kernel ORDER BY id", 0,
+  TILE_TRY(tile_db_each(module, "SELECT key, value FROM meta ORDER BY key", 0, read_meta, NULL));
+  return tile_db_each(module, "SELECT id, name, export, source, line FROM kernel ORDER BY id", 0,
                   read_kernel, NULL);
 }
 

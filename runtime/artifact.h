@@ -27,11 +27,33 @@ typedef struct tile_param {
   int tensor; // ordinal among the tensors, the index into tile_plan_run's ptrs; -1 for scalars
   const char *dims[TILE_MAX_RANK];    // expressions
   const char *strides[TILE_MAX_RANK]; // expressions; "" = given at run time
+  int dim_exprs[TILE_MAX_RANK];       // into the kernel's exprs
 } tile_param;
 
 typedef struct tile_require {
   const char *expr, *text;
+  int expr_id; // into the kernel's exprs
 } tile_require;
+
+typedef enum tile_work_kind { TILE_WORK_DOT, TILE_WORK_LOAD, TILE_WORK_STORE, TILE_WORK_SPLIT } tile_work_kind;
+
+typedef struct tile_work { // see `work` in lang/artifact.h
+  tile_work_kind kind;
+  tl_dtype dtype; // DOT
+  int m, n, k;
+  int times; // into the kernel's exprs
+} tile_work;
+
+typedef struct tile_key { // what records are keyed by
+  const char *name;
+  int64_t *buckets; // ascending
+  int nbuckets;
+} tile_key;
+
+typedef struct tile_record { // one measurement
+  const char *device, *shape, *variant, *how;
+  double ns;
+} tile_record;
 
 typedef enum tile_abi_kind {
   TILE_ABI_PTR,
@@ -64,7 +86,10 @@ typedef struct tile_variant {
   int align, rank;
   bool is_default;
   uint32_t threads, smem_bytes;
-  int ctas_per_sm, regs, spill_bytes;
+  int ctas_per_sm, regs, spill_bytes, stages;
+  int grid_expr[3]; // into the kernel's exprs: blocks of work along an axis; -1: one
+  tile_work *work;
+  int nwork; // 0: not known
   tile_require *requires;
   int nrequires;
   tile_abi_item *abi;
@@ -85,6 +110,12 @@ struct tile_kernel {
   int ndims;
   tile_variant *variants; // by rank, then name: the order of selection
   int nvariants;
+  const char **exprs; // texts, each once
+  int nexprs;
+  tile_key *keys;
+  int nkeys;
+  tile_record *records; // by device, shape, time
+  int nrecords;
   tile_plan_cache *cache; // tile_launch's
 };
 

@@ -27,6 +27,7 @@ struct tile_plan {
   tile_device *device;
   tile_code *code;
   tile_dispatch dispatch; // params: the template below
+  tile_reason reason;     // why this variant
   bool nothing_to_do;     // a grid of 0 blocks
   bool has_addresses;     // the template's addresses were given at creation
   int naddresses;
@@ -141,12 +142,15 @@ tile_status tile_plan_create(tile_kernel *kernel, tile_device *device, const til
   tile_bound bound;
   const tile_variant *variant;
   TILE_TRY(tile_bind(kernel, args, nargs, &bound));
-  TILE_TRY(tile_select(&bound, device->arch, opts ? opts->variant : NULL, &variant));
+  tile_target target = {device->arch, device->name, device->sms};
+  tile_reason reason;
+  TILE_TRY(tile_select(&bound, &target, opts ? opts->variant : NULL, &variant, &reason));
   tile_plan *plan = calloc(1, sizeof *plan);
   if (!plan)
     return tile_fail(TILE_E_NOMEM, "out of memory");
   plan->variant = variant;
   plan->device = device;
+  plan->reason = reason;
   tile_status status = prepare(plan, &bound);
   if (status == TILE_OK) {
     *out = plan;
@@ -242,6 +246,7 @@ tile_status tile_plan_info(const tile_plan *plan, tile_info *out) {
       .spill_bytes = variant->spill_bytes,
       .ctas_per_sm = plan->code->ctas_per_sm,
       .align = variant->align,
+      .chosen_by = tile_reason_name(plan->reason),
   };
   for (int i = 0; i < plan->naddresses; i++)
     out->tma_descriptors += plan->addresses[i].is_map;

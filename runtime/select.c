@@ -1,6 +1,5 @@
-// Variant selection: of those compiled for the architecture, in order of rank, the first whose
-// requirements and alignment contract the arguments meet. When none does, the user hears why the
-// most preferred one was refused, and of alignments the least that would do.
+// Selection for a call: the choice, and when nothing fits, why the most preferred variant was refused;
+// of alignments the least that would do.
 #include "runtime/select.h"
 #include "lang/base/str.h"
 #include "runtime/status.h"
@@ -50,35 +49,62 @@ static tile_status none_for(const tile_kernel *kernel, const char *arch, const c
                    *names && !forced ? ", only for " : "", forced ? "" : names);
 }
 
-tile_status tile_select(const tile_bound *bound, const char *arch, const char *forced,
-                        const tile_variant **out) {
+// The first of the variants in question that fits; else why the first of them does not.
+static tile_status first_that_fits(const tile_bound *bound, const char *arch, const char *forced,
+                                   const tile_variant **out) {
   const tile_kernel *kernel = bound->kernel;
-  const tile_variant *chosen = NULL;
   tile_status refusal = TILE_OK;
   int asked = 0; // of an alignment refusal: the mildest is told
   char reason[1024];
-  for (int i = 0; i < kernel->nvariants && !chosen; i++) {
+  for (int i = 0; i < kernel->nvariants; i++) {
     const tile_variant *variant = &kernel->variants[i];
     if (strcmp(variant->arch, arch) != 0 || (forced && strcmp(variant->name, forced) != 0))
       continue;
     tile_status status = fits(variant, bound);
-    if (status == TILE_OK) {
-      chosen = variant;
-    } else if (refusal == TILE_OK ||
-               (status == TILE_E_ALIGN && refusal == status && variant->align < asked)) {
+    if (status == TILE_OK)
+      return *out = variant, TILE_OK;
+    if (refusal == TILE_OK ||
+        (status == TILE_E_ALIGN && refusal == status && variant->align < asked)) {
       refusal = status;
       asked = variant->align;
       snprintf(reason, sizeof reason, "%s", tile_last_error());
     }
   }
-  if (!chosen && refusal == TILE_OK)
+  if (refusal == TILE_OK)
     return none_for(kernel, arch, forced);
-  if (!chosen && refusal == TILE_E_SHAPE)
-    return tile_fail(refusal, "%s", reason);
-  TILE_TRY(tile_bound_check_shapes(bound));
+  // A shape that no variant takes matters more than an address, and less than a wrong dim.
+  if (refusal != TILE_E_SHAPE)
+    TILE_TRY(tile_bound_check_shapes(bound));
+  return tile_fail(refusal, "%s", reason);
+}
+
+// What the arguments are aligned to, as far as any variant asks.
+static int alignment_of(const tile_bound *bound) {
+  int most = 0;
+  for (int i = 0; i < bound->kernel->nvariants; i++) {
+    int align = bound->kernel->variants[i].align;
+    if (align > most && tile_bound_check_align(bound, align) == TILE_OK)
+      most = align;
+  }
+  return most;
+}
+
+tile_status tile_select(const tile_bound *bound, const tile_target *target, const char *forced,
+                        const tile_variant **out, tile_reason *out_reason) {
+  const tile_variant *chosen = NULL;
+  tile_reason reason = TILE_BY_NAME;
+  if (!forced) {
+    tile_chooser chooser;
+    TILE_TRY(tile_chooser_create(bound, target, &chooser));
+    chosen = tile_choose(&chooser, alignment_of(bound), &reason);
+    tile_chooser_free(&chooser);
+  }
   if (!chosen)
-    return tile_fail(refusal, "%s", reason);
+    TILE_TRY(first_that_fits(bound, target->arch, forced, &chosen));
+  TILE_TRY(tile_bound_check_shapes(bound));
   *out = chosen;
+  if (out_reason)
+    *out_reason = reason;
   return TILE_OK;
 }
 

@@ -109,6 +109,26 @@ typedef struct tile_param_info {
 TILE_API int tile_kernel_param_count(const tile_kernel *kernel);
 TILE_API tile_status tile_kernel_param(const tile_kernel *kernel, int index, tile_param_info *out);
 
+// --- selection: a pure function of artifact, dims, alignment and device --------------------------
+typedef struct tile_range { // dims, or integer scalars, that calls may come with
+  const char *name;
+  int64_t first, last, step; // step 0: 1
+} tile_range;
+typedef struct tile_cover { // one variant that some shape of the ranges selects
+  const char *variant;
+  int64_t aligned, unaligned; // shapes that select it: arguments as aligned as any variant asks, or not
+  int64_t by_record;          // of the aligned ones: because of a measurement
+} tile_cover;
+// Exactly the variants that calls with shapes in the ranges can select on such a device, in order of
+// rank; nothing is compiled, loaded or run. device_name and sms: NULL and 0 for the first machine known
+// of the architecture. *out_count: how many there are, of which `capacity` are written.
+TILE_API tile_status tile_kernel_variants_for(tile_kernel *kernel, const char *arch, const char *device_name,
+                                              int sms, const tile_range *ranges, int nranges,
+                                              tile_cover *out, int capacity, int *out_count);
+// Loads now what calls with shapes in the ranges will need (NULL: every variant of the architecture), so
+// that no call loads anything later. Not while a stream is captured.
+TILE_API tile_status tile_warmup(tile_kernel *kernel, tile_device *device, const tile_range *ranges, int nranges);
+
 typedef struct tile_plan_opts {
   uint32_t size;         // sizeof(tile_plan_opts)
   const char *variant;   // force a variant by name; NULL = select
@@ -128,6 +148,7 @@ typedef struct tile_info {
   const char *variant, *arch;
   uint32_t grid[3], threads, smem_bytes;
   int regs, spill_bytes, ctas_per_sm, align, tma_descriptors;
+  const char *chosen_by; // "name", "record", "model", "rank"
 } tile_info;
 TILE_API tile_status tile_plan_info(const tile_plan *plan, tile_info *out);
 // One call: makes a plan for these types, shapes and strides the first time and finds it again after

@@ -340,7 +340,7 @@ static tile_status check_contract(session *s) {
   TILE_TRY(tile_bind(s->kernel, args, s->kernel->nparams, &bound));
   for (int i = 0; i < s->kernel->nvariants; i++)
     if (strcmp(s->kernel->variants[i].arch, s->arch) == 0)
-      return tile_select(&bound, s->arch, NULL, &variant);
+      return tile_select(&bound, &(tile_target){s->arch, "", 1}, NULL, &variant, NULL);
   return tile_bound_check_shapes(&bound);
 }
 

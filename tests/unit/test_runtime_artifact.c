@@ -44,10 +44,16 @@ static void foreign_files_are_named_as_such(void **state) {
   unsigned char *other = fixture_bytes("PRAGMA application_id = 7;", &len);
   expect_format(other, len, "not a .tla file: an SQLite database of another application");
   sqlite3_free(other);
-  unsigned char *newer = fixture_bytes("PRAGMA user_version = 2;", &len);
-  expect_format(newer, len,
-                "written by a newer compiler: artifact version 2, this runtime reads up to 1");
-  sqlite3_free(newer);
+  for (int by = -1; by <= 1; by += 2) {
+    char sql[64], text[160];
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d;", TILE_ARTIFACT_VERSION + by);
+    snprintf(text, sizeof text, "written by %s compiler: artifact version %d, this runtime reads %d%s",
+             by > 0 ? "a newer" : "an older", TILE_ARTIFACT_VERSION + by, TILE_ARTIFACT_VERSION,
+             by > 0 ? "" : "; compile it again");
+    unsigned char *bytes = fixture_bytes(sql, &len);
+    expect_format(bytes, len, text);
+    sqlite3_free(bytes);
+  }
   unsigned char *half = fixture_bytes("PRAGMA user_version = 0;", &len);
   expect_format(half, len, "not a finished .tla file: its version is 0");
   sqlite3_free(half);

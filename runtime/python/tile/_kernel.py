@@ -40,8 +40,7 @@ class Plan:
         _lib.check(_lib.lib.tile_plan_info(self.handle, c.byref(found)))
         values = {name: getattr(found, name) for name, _ in found._fields_ if name != "size"}
         values["grid"] = tuple(values["grid"])
-        values["variant"], values["arch"] = values["variant"].decode(), values["arch"].decode()
-        return values
+        return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
     def run(self, addresses, stream=None):
         """Launches on the addresses of the tensor parameters, in order."""
@@ -175,6 +174,22 @@ class Kernel:
         views, scalars = self._views(args)
         return Plan(self, self._device_of(views, device), views, scalars, variant)
 
+    def variants_for(self, device, **ranges):
+        """The variants that calls with these dims can select on a device, with how many shapes select
+        each: kernel.variants_for("cuda:0", M=range(1, 8193), N=4096, K=7168). Nothing is loaded."""
+        device, found = _device.open(device), (_lib.Cover * 4096)()
+        count = c.c_int()
+        _lib.check(_lib.lib.tile_kernel_variants_for(
+            self.handle, device.arch.encode(), device.name.encode(), device.sms, _ranges(ranges), len(ranges),
+            found, len(found), c.byref(count)))
+        return {row.variant.decode(): {"aligned": row.aligned, "unaligned": row.unaligned,
+                                       "by_record": row.by_record} for row in found[:count.value]}
+
+    def warm_up(self, device, **ranges):
+        """Loads now what such calls will need; without ranges, every variant."""
+        _lib.check(_lib.lib.tile_warmup(self.handle, _device.open(device).handle,
+                                        _ranges(ranges) if ranges else None, len(ranges)))
+
     def _general(self, args, stream, device):
         views, scalars = self._views(args)
         where = self._device_of(views, device)
@@ -234,6 +249,14 @@ class Kernel:
 
     def __repr__(self):
         return "tile.Kernel(%s(%s))" % (self.name, ", ".join(map(repr, self.params)))
+
+
+def _ranges(ranges):
+    """{"M": range(1, 8193), "N": 4096}: every value of a range, or the one."""
+    rows = [(name, values if isinstance(values, range) else range(values, values + 1))
+            for name, values in ranges.items()]
+    return (_lib.Range * len(rows))(*[_lib.Range(name.encode(), values[0], values[-1], values.step)
+                                      for name, values in rows])
 
 
 class _Copy:

@@ -41,7 +41,16 @@ class Info(c.Structure):
     _fields_ = [("size", c.c_uint32), ("variant", c.c_char_p), ("arch", c.c_char_p),
                 ("grid", c.c_uint32 * 3), ("threads", c.c_uint32), ("smem_bytes", c.c_uint32),
                 ("regs", c.c_int), ("spill_bytes", c.c_int), ("ctas_per_sm", c.c_int),
-                ("align", c.c_int), ("tma_descriptors", c.c_int)]
+                ("align", c.c_int), ("tma_descriptors", c.c_int), ("chosen_by", c.c_char_p)]
+
+
+class Range(c.Structure):
+    _fields_ = [("name", c.c_char_p), ("first", c.c_int64), ("last", c.c_int64), ("step", c.c_int64)]
+
+
+class Cover(c.Structure):
+    _fields_ = [("variant", c.c_char_p), ("aligned", c.c_int64), ("unaligned", c.c_int64),
+                ("by_record", c.c_int64)]
 
 
 class Counters(c.Structure):
@@ -82,6 +91,9 @@ _FUNCTIONS = {  # name: (result, arguments)
     "tile_plan_info": (c.c_int, [VOID, c.POINTER(Info)]),
     "tile_plan_bench": (c.c_int, [VOID, VOID, c.c_int, c.POINTER(c.c_double), c.POINTER(c.c_double)]),
     "tile_plan_workspace": (c.c_size_t, [VOID]),
+    "tile_kernel_variants_for": (c.c_int, [VOID, c.c_char_p, c.c_char_p, c.c_int, c.POINTER(Range), c.c_int,
+                                           c.POINTER(Cover), c.c_int, c.POINTER(c.c_int)]),
+    "tile_warmup": (c.c_int, [VOID, VOID, c.POINTER(Range), c.c_int]),
     "tile_from_dlpack": (c.c_int, [VOID, c.POINTER(Tensor)]),
     "tile_counters_read": (c.c_int, [c.POINTER(Counters)]),
 }

@@ -29,6 +29,8 @@ def numpy_arrays():
     vadd(x, y, out, device=SIM)
     assert (out == x + y).all()
     vadd(A=x, B=y, C=out, device=SIM)
+    assert vadd.variants_for(SIM, N=range(1, 1001)), "no variants"
+    vadd.warm_up(SIM, N=1000)
     plan = vadd.plan(x, y, out, device=SIM)
     assert plan.info["arch"] == "sm_90a" and plan.info["grid"][0] > 0, plan.info
     refuses(tile.Error, "'N' is 999 in", vadd, x, y[:999], out, device=SIM)
