@@ -20,6 +20,9 @@ static const tile_machine machines[] = {
 };
 enum { MACHINES = sizeof machines / sizeof *machines };
 
+// Elements are loaded one by one where nothing is known of addresses.
+#define UNALIGNED_PENALTY 1.3
+
 const tile_machine *tile_machine_named(const char *device_name) {
   for (int i = 0; i < MACHINES; i++)
     if (strncmp(device_name, machines[i].name, strlen(machines[i].name)) == 0)
@@ -154,6 +157,6 @@ bool tile_cost_of(const tile_variant *variant, tile_values *values, const tile_m
   double exposed = (machine->latency_ns + epilogue) / (resident > 1 ? 1.5 : 1);
   out->fixed = machine->launch_ns + waves * exposed;
   double most = fmax(fmax(out->tensor, out->smem), fmax(fmax(out->l2, out->dram), out->latency));
-  out->total = most + out->fixed;
+  out->total = (most + out->fixed) * (variant->align ? 1 : UNALIGNED_PENALTY);
   return true;
 }

@@ -124,3 +124,7 @@ tile_status tile_device_sim_options(tile_device *device, const tile_sim_opts *op
     return tile_fail(TILE_E_UNSUPPORTED, "'%s' is not a simulated device", device->key);
   return device->ops->sim_options(device, opts);
 }
+
+double tile_device_instructions(tile_device *device) {
+  return device->ops->instructions ? device->ops->instructions(device) : 0;
+}

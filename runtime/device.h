@@ -70,6 +70,7 @@ typedef struct tile_device_ops {
   // changes from run to run. As cheap as a copy.
   tile_status (*retarget_tmap)(tile_device *device, void *map, uint64_t address);
   tile_status (*sim_options)(tile_device *device, const tile_sim_opts *opts); // NULL: not simulated
+  double (*instructions)(tile_device *device); // warp instructions of the last launch; NULL: unknown
 } tile_device_ops;
 
 struct tile_device { // devices put it first in a larger struct
@@ -81,6 +82,8 @@ struct tile_device { // devices put it first in a larger struct
   int sms;
 };
 
+// Warp instructions of the last launch; 0 where the device does not count them.
+double tile_device_instructions(tile_device *device);
 // Each opens one device; `rest` is what follows "cuda:" or "sim:".
 tile_status tile_open_cuda(const char *rest, tile_device **out);
 tile_status tile_open_sim(const char *rest, tile_device **out);

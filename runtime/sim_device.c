@@ -203,6 +203,13 @@ static tile_status options_sim(tile_device *device, const tile_sim_opts *opts) {
   return TILE_OK;
 }
 
+static double instructions_sim(tile_device *device) {
+  sim_device *sim = lock_device(device);
+  double count = (double)sim_stats(sim->machine)->warp_instructions;
+  pthread_mutex_unlock(&sim->lock);
+  return count;
+}
+
 static int tma_type_of(int32_t dtype) {
   switch (dtype) {
   case TILE_F16:
@@ -274,6 +281,7 @@ static const tile_device_ops sim_ops = {
     .encode_tmap = encode_tmap_sim,
     .retarget_tmap = retarget_tmap_sim,
     .sim_options = options_sim,
+    .instructions = instructions_sim,
 };
 
 static tile_status sms_from_environment(int *out) {

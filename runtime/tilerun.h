@@ -73,6 +73,8 @@ check_array run_array(const run_tensor *tensor, const unsigned char *bytes);
 // Writes element `offset` (in elements) of a tensor's memory.
 void run_put_bits(tl_dtype dtype, unsigned char *bytes, int64_t offset, uint64_t bits);
 void run_fill_random(run_tensor *tensor, uint64_t seed);
+// The same kind of numbers, one after another.
+void run_random_elements(const tile_param *param, uint64_t seed, unsigned char *bytes, int64_t count);
 
 // --- runs --------------------------------------------------------------------------------------
 

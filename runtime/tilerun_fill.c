@@ -83,3 +83,9 @@ void run_fill_random(run_tensor *tensor, uint64_t seed) {
       at[i] = 0;
   }
 }
+
+void run_random_elements(const tile_param *param, uint64_t seed, unsigned char *bytes, int64_t count) {
+  uint64_t state = stream_of(seed, param->name);
+  for (int64_t i = 0; i < count; i++)
+    run_put_bits(param->dtype, bytes, i, random_bits(param, &state));
+}

@@ -5,7 +5,7 @@
 #
 # A file is a test when it ends in one of the suffixes below and lies outside a folder `inputs`.
 # RUN lines are bash. Substitutions beside lit's own %s %S %t:
-#   %tilec %tilerun %ptxsim   the tools          %ptxas   the assembler; without one it does nothing, so
+#   %tilec %tilerun %tiletune %ptxsim   the tools  %ptxas   the assembler; without one it does nothing, so
 #                             what depends on its output says REQUIRES: ptxas
 #   FileCheck, count          LLVM's             not CMD  CMD must exit with 1, 2 or 3: a crash or an
 #   exits N CMD               exactly N                   internal error (70) is no expected failure
@@ -75,6 +75,7 @@ word = r"(?<![\w./%%-])%s(?![\w./=-])"
 config.substitutions += [
     (r"%tilec\b", os.path.join(tools, "tilec")),
     (r"%tilerun\b", os.path.join(tools, "tilerun")),
+    (r"%tiletune\b", os.path.join(tools, "tiletune")),
     (r"%ptxsim\b", os.path.join(tools, "ptxsim")),
     (r"%libtile\b", os.path.join(build, "lib", "libtile.so")),
     (r"%ptxas\b", ptxas or "bash %s/without-ptxas.sh" % helpers),
