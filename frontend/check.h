@@ -5,6 +5,7 @@
 //   value.c compile-time and IR values     sema_expr.c, sema_index.c, sema_call.c   expressions
 //   consteval.c constants, host texts      sema_type.c    dtypes, shapes, conversions
 //   tune.c, list.c  variants, --list       sema_builtin*.c  one handler per row of builtins.def
+//   sema_roles.c    channel, roles, put, get
 //
 // One walk checks and lowers: every expression becomes an fe_value, which is either known at
 // compile time or an ir_val whose type is final. After an error an expression is FV_POISON;
@@ -13,6 +14,7 @@
 #ifndef FRONTEND_CHECK_H
 #define FRONTEND_CHECK_H
 #include "frontend/sema.h"
+#include "ir/verify_channel.h"
 
 typedef enum fv_kind {
   FV_POISON,
@@ -26,6 +28,7 @@ typedef enum fv_kind {
   FV_TENSOR,
   FV_ACCESS, // X[subs]: memory named, not yet loaded
   FV_DOMAIN, // tiles(...)
+  FV_CHANNEL,
   FV_TUPLE,  // several results, or a struct
   FV_LAMBDA  // fn literal
 } fv_kind;
@@ -33,6 +36,7 @@ typedef enum fv_kind {
 typedef struct fe_tensor fe_tensor;
 typedef struct fe_access fe_access;
 typedef struct fe_domain fe_domain;
+typedef struct fe_channel fe_channel; // sema_roles.c
 
 typedef struct fe_value {
   fv_kind kind;
@@ -47,6 +51,7 @@ typedef struct fe_value {
     fe_tensor *tensor;
     fe_access *access;
     fe_domain *domain;
+    fe_channel *channel;
     struct {
       struct fe_value *items;
       uint32_t n;
@@ -162,6 +167,8 @@ typedef struct fe_ctx {
   int grid_dims;    // of grid(...), 1 without
   int errors;
   int depth; // of inlined calls
+  const ast_role *role; // being lowered; NULL outside of roles
+  bool has_roles;
 } fe_ctx;
 
 // --- reports ------------------------------------------------------------------------------------
@@ -374,6 +381,16 @@ void fe_branch(fe_ctx *ctx, ir_val cond, tl_span span, fe_body then, const void 
 void fe_for(fe_ctx *ctx, const ast_stmt *stmt);
 void fe_foreach(fe_ctx *ctx, const ast_stmt *stmt);
 void fe_while(fe_ctx *ctx, const ast_stmt *stmt);
+// sema_roles.c
+enum { FE_MAX_FIELDS = 8 };
+void fe_channel_stmt(fe_ctx *ctx, const ast_stmt *stmt);
+void fe_roles_stmt(fe_ctx *ctx, const ast_stmt *stmt);
+void fe_put_get(fe_ctx *ctx, const ast_stmt *stmt);
+fe_value fe_channel_read(fe_ctx *ctx, fe_channel *channel, const ast_name *field, tl_span span);
+void fe_channel_write(fe_ctx *ctx, fe_channel *channel, const ast_name *field, fe_value value,
+                      tl_span span);
+void fe_check_roles(fe_ctx *ctx); // the finished kernel: schedule, registers, what stands beside
+void fe_declare_let(fe_ctx *ctx, const ast_name *name, fe_value value);
 // What a statement list may do to the code after it. Loops hide their own break and continue.
 enum { FE_MAY_BREAK = 1, FE_MAY_CONTINUE = 2, FE_MAY_RETURN = 4 };
 unsigned fe_escapes(const ast_stmt *stmt);

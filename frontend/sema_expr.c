@@ -54,6 +54,8 @@ static fe_value eval_member(fe_ctx *ctx, const ast_expr *expr) {
   if (fv_bad(base))
     return base;
   const ast_name *name = &expr->member.name;
+  if (base.kind == FV_CHANNEL)
+    return fe_channel_read(ctx, base.channel, name, expr->span);
   if (base.kind != FV_TUPLE || !base.tuple.record) {
     fe_error(ctx, name->span, DIAG_E0114, fv_type_text(ctx, base), name->text);
     return fv_poison();
@@ -415,6 +417,7 @@ fe_value fe_want_value(fe_ctx *ctx, const ast_expr *expr, fe_value v) {
   case FV_DTYPE:
   case FV_STRING:
   case FV_DOMAIN:
+  case FV_CHANNEL:
   case FV_LAMBDA:
     fe_error(ctx, expr->span, DIAG_E0208, "expression", "a value", fv_type_text(ctx, v));
     return fv_poison();

@@ -608,6 +608,11 @@ fe_instance *fe_instantiate(fe_program *program, ir_module *module, const fe_ker
     return NULL;
   }
   must_verify(ctx.func);
+  fe_check_roles(&ctx);
+  if (ctx.errors) {
+    module->funcs.len--;
+    return NULL;
+  }
   fe_instance *instance = TL_NEW(program->arena, fe_instance);
   bd.contract.nrequires = (int)bd.require_exprs.len;
   bd.contract.require_exprs = bd.require_exprs.data;

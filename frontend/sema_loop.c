@@ -98,6 +98,10 @@ static void in_stmt(fe_ctx *ctx, const ast_stmt *stmt, fe_numbers *out) {
   case AST_FOREACH:
     fe_assigned(ctx, stmt->foreach.body, out);
     return;
+  case AST_PUT:
+  case AST_GET:
+    fe_assigned(ctx, stmt->access.body, out);
+    return;
   case AST_WHILE:
     in_expr(ctx, stmt->loop_while.cond, out);
     fe_assigned(ctx, stmt->loop_while.body, out);

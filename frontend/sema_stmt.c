@@ -21,8 +21,9 @@ static bool has_word(const char *list, const char *word) {
 void fe_check_attrs(fe_ctx *ctx, const ast_attrs *attrs, const char *allowed, const char *where) {
   static const char *const known[] = {"pipeline", "specialize", "unroll", "swizzle",
                                       "inbounds", "uniform",    "warps",  "occupancy",
-                                      "export",   "may_alias"};
-  static const char *const later[] = {"cluster", "pdl", "fp", "regs", "warpgroups", "split"};
+                                      "export",   "may_alias",  "regs",   "warpgroups",
+                                      "split"};
+  static const char *const later[] = {"cluster", "pdl", "fp"};
   enum { NKNOWN = sizeof known / sizeof *known, NLATER = sizeof later / sizeof *later };
   for (uint32_t i = 0; i < attrs->len; i++) {
     const ast_attr *attr = &attrs->data[i];
@@ -91,6 +92,10 @@ static fe_value eval_let(fe_ctx *ctx, const ast_stmt *stmt) {
   if (calls && (v.kind == FV_TENSOR || v.kind == FV_IR || v.kind == FV_POISON))
     return v;
   return calls ? fe_want_value(ctx, expr, v) : fe_eval_value(ctx, expr);
+}
+
+void fe_declare_let(fe_ctx *ctx, const ast_name *name, fe_value value) {
+  declare(ctx, FS_LET, name, value);
 }
 
 static void let_stmt(fe_ctx *ctx, const ast_stmt *stmt) {
@@ -192,7 +197,12 @@ static void set_ident(fe_ctx *ctx, const ast_expr *place, fe_value value, tl_spa
 
 // Structs are values: a changed field makes a new struct, assigned to where the old one was.
 static void set_member(fe_ctx *ctx, const ast_expr *place, fe_value value, tl_span span) {
-  fe_value base = fe_eval(ctx, place->member.base), old = fe_eval(ctx, place);
+  fe_value base = fe_eval(ctx, place->member.base);
+  if (base.kind == FV_CHANNEL) {
+    fe_channel_write(ctx, base.channel, &place->member.name, value, span);
+    return;
+  }
+  fe_value old = fe_eval(ctx, place);
   if (fv_bad(base) || fv_bad(old) || fv_bad(value))
     return;
   if (old.kind == FV_IR)
@@ -413,16 +423,14 @@ static void run_stmt(fe_ctx *ctx, const ast_stmt *stmt) {
     jump_stmt(ctx, stmt);
     return;
   case AST_CHANNEL:
-    fe_error(ctx, stmt->span, DIAG_E0601, "channel");
+    fe_channel_stmt(ctx, stmt);
     return;
   case AST_ROLES:
-    fe_error(ctx, stmt->span, DIAG_E0601, "roles");
+    fe_roles_stmt(ctx, stmt);
     return;
   case AST_PUT:
-    fe_error(ctx, stmt->span, DIAG_E0601, "put");
-    return;
   case AST_GET:
-    fe_error(ctx, stmt->span, DIAG_E0601, "get");
+    fe_put_get(ctx, stmt);
     return;
   case AST_BLOCK:
     fe_block(ctx, stmt->block);

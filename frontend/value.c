@@ -47,6 +47,8 @@ const char *fv_type_text(fe_ctx *ctx, fe_value v) {
     return tl_sprintf(ctx->arena, "elements of tensor '%s'", v.access->tensor->name);
   case FV_DOMAIN:
     return "an iteration domain";
+  case FV_CHANNEL:
+    return "a channel";
   case FV_TUPLE:
     return v.tuple.record ? tl_sprintf(ctx->arena, "struct %s", v.tuple.record->name.text)
                           : tl_sprintf(ctx->arena, "%u values", v.tuple.n);

@@ -6,7 +6,6 @@
 
 enum { MAX_STEPS = 1000000000 };
 
-static bool run_region(eval *e, const ir_region *region);
 
 bool eval_fail(eval *e, const ir_op *op, const char *fmt, ...) {
   int line = 0, col = 0;
@@ -74,7 +73,7 @@ static bool run_for(eval *e, const ir_op *op) {
   copy_values(e, body->params + 1, op->args + 3, op->nargs - 3);
   for (int64_t iv = lo; iv < hi; iv += step) {
     eval_cells(e, body->params[0])->i = iv;
-    if (!run_region(e, body))
+    if (!eval_region(e, body))
       return false;
     copy_values(e, body->params + 1, body->last->args, body->last->nargs);
   }
@@ -86,7 +85,7 @@ static bool run_while(eval *e, const ir_op *op) {
   const ir_region *head = op->regions[0], *body = op->regions[1];
   copy_values(e, head->params, op->args, op->nargs);
   for (;;) {
-    if (!run_region(e, head))
+    if (!eval_region(e, head))
       return false;
     bool go_on = eval_cells(e, head->last->args[0])->i != 0;
     const ir_val *handed = head->last->args + 1;
@@ -95,7 +94,7 @@ static bool run_while(eval *e, const ir_op *op) {
       return true;
     }
     copy_values(e, body->params, handed, body->nparams);
-    if (!run_region(e, body))
+    if (!eval_region(e, body))
       return false;
     copy_values(e, head->params, body->last->args, body->last->nargs);
   }
@@ -103,7 +102,7 @@ static bool run_while(eval *e, const ir_op *op) {
 
 static bool run_if(eval *e, const ir_op *op) {
   const ir_region *taken = op->regions[eval_cells(e, op->args[0])->i ? 0 : 1];
-  if (!run_region(e, taken))
+  if (!eval_region(e, taken))
     return false;
   copy_values(e, op->res, taken->last->args, op->nres);
   return true;
@@ -225,7 +224,16 @@ static bool run_op(eval *e, const ir_op *op) {
   case IR_IF:
     return run_if(e, op);
   case IR_ROLE:
-    return run_region(e, op->regions[0]);
+    return eval_run_roles(e, op);
+  case IR_BUFFER:
+  case IR_CHANNEL:
+  case IR_ACQUIRE:
+  case IR_FILL:
+  case IR_COMMIT:
+  case IR_WAIT:
+  case IR_READ:
+  case IR_RELEASE:
+    return eval_channel_op(e, op);
   case IR_YIELD:
   case IR_CONDITION:
   case IR_RETURN:
@@ -237,10 +245,13 @@ static bool run_op(eval *e, const ir_op *op) {
   }
 }
 
-static bool run_region(eval *e, const ir_region *region) {
-  for (const ir_op *op = region->first; op; op = op->next)
+bool eval_region(eval *e, const ir_region *region) {
+  for (const ir_op *op = region->first; op; op = op->next) {
     if (!run_op(e, op))
       return false;
+    while (op->code == IR_ROLE && op->next && op->next->code == IR_ROLE)
+      op = op->next; // ran with the first
+  }
   return true;
 }
 
@@ -265,12 +276,13 @@ bool ir_eval(const ir_func *func, const ir_eval_arg *args, const ir_eval_options
   eval e = {.func = func, .args = args, .options = options, .arena = arena};
   e.cells = TL_NEW_N(arena, cell *, func->vals.len);
   e.tensors = TL_NEW_N(arena, eval_tensor, func->vals.len);
+  e.channels = TL_NEW_N(arena, struct eval_channel *, func->vals.len);
   bind_params(&e);
   const int64_t *grid = options->grid;
   for (e.bid[2] = 0; e.bid[2] < grid[2]; e.bid[2]++)
     for (e.bid[1] = 0; e.bid[1] < grid[1]; e.bid[1]++)
       for (e.bid[0] = 0; e.bid[0] < grid[0]; e.bid[0]++)
-        if (!run_region(&e, func->body)) {
+        if (!eval_region(&e, func->body)) {
           *out_error = e.error;
           return false;
         }

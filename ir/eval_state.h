@@ -23,6 +23,8 @@ typedef struct eval {
   tl_arena *arena;
   cell **cells;         // by value id; allocated on first use
   eval_tensor *tensors; // by value id
+  struct eval_channel **channels; // by value id (eval_roles.c)
+  struct eval_roles *roles;       // that are running; NULL outside
   int64_t bid[3];
   int64_t steps;
   const char *error; // NULL while all is well
@@ -50,4 +52,7 @@ bool eval_dot(eval *e, const ir_op *op);
 bool eval_advance(eval *e, const ir_op *op);
 bool eval_tensor_op(eval *e, const ir_op *op);
 bool eval_access(eval *e, const ir_op *op); // load, store, atomic
+bool eval_channel_op(eval *e, const ir_op *op); // buffer, channel, acquire .. release, read
+bool eval_run_roles(eval *e, const ir_op *first); // the role and those behind it, side by side
+bool eval_region(eval *e, const ir_region *region);
 #endif

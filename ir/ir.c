@@ -246,3 +246,21 @@ const ir_param *ir_tensor_param(const ir_func *func, ir_val tensor) {
       return &func->params.data[i];
   return NULL;
 }
+
+ir_op *ir_role_around(const ir_op *op) {
+  while (op && op->code != IR_ROLE)
+    op = op->parent ? op->parent->parent : NULL;
+  return (ir_op *)op;
+}
+
+bool ir_has_own_roles(const ir_func *func) {
+  for (const ir_op *op = func->body->first; op; op = op->next)
+    if (op->code == IR_ROLE && ir_attr_find(op, "padded"))
+      return true;
+  return false;
+}
+
+int ir_warps_at(const ir_func *func, const ir_op *op) {
+  const ir_op *role = ir_has_own_roles(func) ? ir_role_around(op) : NULL;
+  return role ? (int)ir_int(role, "warps", func->warps) : func->warps;
+}

@@ -117,7 +117,8 @@ typedef struct ir_func {
   const char *name;   // symbol of the PTX entry: a C identifier
   const char *kernel; // name of the kernel in the source
   const tl_target *target;
-  int warps;          // that own tiles, layouts spread over these; 0: chosen by to_sir
+  int warps;          // that own tiles, layouts spread over these; 0: chosen by to_sir. With roles of
+                      // a user's own, all warps: a tile has those of its role (ir_warps_at)
   int extra_warps;    // behind them, a warpgroup that only feeds channels: 0 or 4
   int min_ctas;       // @occupancy(n): CTAs per SM to compile for; 0: not given
   int64_t smem_bytes; // dynamic shared memory, set by the memory plan
@@ -210,6 +211,12 @@ uint32_t *ir_count_uses(ir_func *func, tl_arena *arena);
 void ir_walk(ir_region *region, void (*visit)(ir_op *op, void *user), void *user);
 bool ir_is_const_int(const ir_func *func, ir_val val, int64_t *out_value);   // const, or splat of one
 bool ir_is_const_float(const ir_func *func, ir_val val, double *out_value);
+// The role around an operation; NULL outside of roles.
+ir_op *ir_role_around(const ir_op *op);
+// Has the function roles that a user wrote, each on its own warps?
+bool ir_has_own_roles(const ir_func *func);
+// Warps over which a tile at this operation is spread: those of the role around it.
+int ir_warps_at(const ir_func *func, const ir_op *op);
 // Operand positions of memory operations: where the subscripts, mask and other stand.
 typedef struct ir_access {
   const char *subs;  // one letter per dim

@@ -2,7 +2,9 @@
 // pass/specialize.c.
 #ifndef IR_PIPELINE_UTIL_H
 #define IR_PIPELINE_UTIL_H
-#include "ir/ir.h"
+#include "ir/facts.h"
+#include "ir/layout.h"
+#include "ir/pass.h"
 
 // Why a tile load cannot become an asynchronous copy that runs ahead in `loop` (NULL: on the spot);
 // NULL when it can.
@@ -13,6 +15,11 @@ const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op 
 // The value as computed for another iteration: its slice of the loop body, cloned once per map. The
 // map says which value stands for the induction variable.
 ir_val ir_at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val);
+// Largest cp.async of 16, 8 or 4 bytes that alignment and the row length allow; 0: none.
+int ir_copy_chunk(const ir_func *func, const ir_facts *facts, const ir_op *load);
+// A tile in shared memory: rows of 32, 64 or 128 bytes are swizzled; others are padded so that 8 rows
+// meet different banks. `spread`: 4-bit elements in a byte each.
+ir_layout ir_buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile, bool spread);
 // Is the access to an input that nothing in the kernel writes?
 bool ir_reads_only_input(const ir_func *func, const ir_access *access);
 // Does the region lie inside the operation?

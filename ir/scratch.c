@@ -62,7 +62,7 @@ static int64_t atomic_bytes(const ir_func *func, const ir_op *op) {
   const ty_type *tile = ir_type(func, op->res[0]);
   if (ty_is_scalar(tile))
     return 16;
-  if (!ir_layout_warp_copies(ir_info_of(func, op->res[0])->layout, func->warps))
+  if (!ir_layout_warp_copies(ir_info_of(func, op->res[0])->layout, ir_warps_at(func, op)))
     return 0;
   return ty_elems(tile) / tile->dims[tile->rank - 1] * ir_scratch_pitch(tile);
 }

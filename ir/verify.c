@@ -22,6 +22,7 @@ typedef struct checker {
   bool laid_out;                 // some tile has a layout: then all must
   layout_of_type seen[MAX_SEEN]; // coverage is checked once per pair
   int nseen;
+  int warps; // over which tiles are spread here
 } checker;
 
 bool ir_verify_fail(ir_verifier *v, const ir_op *op, const char *fmt, ...) {
@@ -142,9 +143,8 @@ static void check_dist(checker *c, const ir_op *op, const ir_layout *layout, con
     ir_verify_fail(v, op, "layout L%d of rank %d on a tile of rank %d", layout->number,
                    layout->rank, type->rank);
   else if (!already_seen(c, layout, ty_with_dtype(&v->func->module->types, type, TL_I1)) &&
-           (!is_sane(layout, type, v->func->warps) ||
-            (!evidently_covers(layout, type, v->func->warps) &&
-             !ir_layout_covers(layout, type, v->func->warps))))
+           (!is_sane(layout, type, c->warps) || (!evidently_covers(layout, type, c->warps) &&
+                                                 !ir_layout_covers(layout, type, c->warps))))
     ir_verify_fail(v, op, "layout L%d does not cover the tile", layout->number);
 }
 
@@ -223,8 +223,12 @@ static void check_op(checker *c, const ir_op *op) {
   ir_verifier *v = &c->base;
   bool ok = check_counts(c, op);
   ok = check_args(c, op) && ok;
+  int around = c->warps;
+  if (op->code == IR_ROLE)
+    c->warps = ir_warps_at(v->func, op), c->nseen = 0;
   for (uint32_t i = 0; i < op->nregions; i++)
     check_region(c, op->regions[i], op, i);
+  c->warps = around;
   for (uint32_t i = 0; i < op->nres; i++) {
     define(c, op, op->res[i]);
     if (op->res[i].id < v->func->vals.len && ir_def(v->func, op->res[i]) != op)
@@ -292,6 +296,7 @@ int ir_verify(const ir_func *func, tl_buf *out) {
   checker c = {.base = {.func = func, .out = out}};
   c.visible = TL_NEW_N(&arena, uint8_t, func->vals.len);
   c.defined = TL_NEW_N(&arena, uint8_t, func->vals.len);
+  c.warps = func->warps;
   c.laid_out = func->sir && some_tile_has_layout(func);
   if (func->sir && !func->warps)
     ir_verify_fail(&c.base, NULL, "a sir function without a number of warps");

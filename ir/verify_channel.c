@@ -108,12 +108,17 @@ static void find_users(checked *c) {
 
 // --- V5, V7: registers, threads, shared memory --------------------------------------------------
 
+// Registers are given to whole warpgroups, so a role counts with its idle warps.
+static int64_t warps_of(const ir_op *role) {
+  return ir_int(role, "padded", ir_int(role, "warps", 0));
+}
+
 static const char *register_table(checked *c) {
   tl_buf text = {0};
   int64_t sum = 0;
   for (uint32_t i = 0; i < c->roles.len; i++) {
     const ir_op *role = c->roles.data[i];
-    int64_t threads = 32 * ir_int(role, "warps", 0), regs = ir_int(role, "regs", 0);
+    int64_t threads = 32 * warps_of(role), regs = ir_int(role, "regs", 0);
     sum += threads * regs;
     tl_buf_printf(&text, "  %-8s  %4d threads x %3d registers = %6d\n", role_name(c, (int)i),
                   (int)threads, (int)regs, (int)(threads * regs));
@@ -125,12 +130,13 @@ static const char *register_table(checked *c) {
 }
 
 static void check_registers(checked *c) {
-  int64_t sum = 0;
+  int64_t sum = 0, threads = 0;
   int with = 0;
   for (uint32_t i = 0; i < c->roles.len; i++) {
     const ir_op *role = c->roles.data[i];
-    int64_t regs = ir_int(role, "regs", 0), warps = ir_int(role, "warps", 0);
+    int64_t regs = ir_int(role, "regs", 0), warps = warps_of(role);
     sum += 32 * warps * regs;
+    threads += 32 * warps;
     with += regs != 0;
     if (!regs)
       continue;
@@ -150,12 +156,18 @@ static void check_registers(checked *c) {
   if (sum > SM_REGISTERS)
     say(c, IR_RULE_CAPACITY, last, register_table(c),
         "the roles ask for %d registers, and a multiprocessor has %d", (int)sum, SM_REGISTERS);
+  // A thread starts with an even share, in units of 8; nobody can be given what no thread has.
+  int64_t share = threads ? SM_REGISTERS / threads / 8 * 8 : 0, pool = threads * (share < 256 ? share : 256);
+  if (with && sum > pool)
+    say(c, IR_RULE_CAPACITY, last, register_table(c),
+        "the roles ask for %d registers, and their %d threads start with %d", (int)sum,
+        (int)threads, (int)pool);
 }
 
 static void check_capacity(checked *c) {
   int64_t warps = 0;
   for (uint32_t i = 0; i < c->roles.len; i++)
-    warps += ir_int(c->roles.data[i], "warps", 0);
+    warps += warps_of(c->roles.data[i]);
   const ir_op *last = c->roles.len ? tl_last(&c->roles) : NULL;
   if (32 * warps > MAX_THREADS)
     say(c, IR_RULE_CAPACITY, last, "", "the roles have %d threads, and a CTA at most %d",
@@ -345,8 +357,6 @@ static bool run_plan(ir_plan *plan, void *user) { return ir_run_plan(plan, user)
 bool ir_check_schedule(const ir_func *func, tl_arena *arena, ir_schedule_fault *out) {
   checked c = {.func = func, .arena = arena, .out = out, .role = -1, .good = true};
   *out = (ir_schedule_fault){0};
-  if (!func->sir)
-    return true;
   ir_walk(func->body, collect, &c);
   check_capacity(&c);
   check_registers(&c);
@@ -378,7 +388,7 @@ void ir_print_fault(const ir_func *func, const ir_schedule_fault *fault, tl_buf 
   tl_buf_printf(out, "\n%s", fault->table);
 }
 
-void ir_report_fault(tl_diags *diags, const ir_schedule_fault *fault) {
+tl_diag *ir_report_fault(tl_diags *diags, const ir_schedule_fault *fault) {
   tl_diag *diag = tl_report(diags, fault->op->loc, ids[fault->rule], fault->why);
   int len = (int)strlen(fault->table);
   if (len)
@@ -387,4 +397,5 @@ void ir_report_fault(tl_diags *diags, const ir_schedule_fault *fault) {
             : fault->rule == IR_RULE_ALIAS                                      ? "the memory"
                                                                                 : "how it happens",
             len - 1, fault->table);
+  return diag;
 }

@@ -44,7 +44,7 @@ bool ir_check_schedule(const ir_func *func, tl_arena *arena, ir_schedule_fault *
 // The fault as text with rule and place, for what a pass or a hand-written .sir did wrong.
 void ir_print_fault(const ir_func *func, const ir_schedule_fault *fault, tl_buf *out);
 // The fault as the diagnostic of its rule, for roles in a user's source.
-void ir_report_fault(tl_diags *diags, const ir_schedule_fault *fault);
+tl_diag *ir_report_fault(tl_diags *diags, const ir_schedule_fault *fault);
 
 // --- inside -------------------------------------------------------------------------------------
 typedef enum ir_event_kind {

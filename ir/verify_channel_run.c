@@ -394,6 +394,8 @@ static const char *why_stuck(const machine *m, const ir_event *e) {
 static bool report_deadlock(machine *m) {
   tl_buf table = {0};
   const ir_event *first = NULL;
+  const char *who = NULL;
+  int stuck = 0;
   print_log(m, &table);
   for (int role = 0; role < m->plan->ntraces; role++) {
     if (at_end(m, role)) {
@@ -402,14 +404,19 @@ static bool report_deadlock(machine *m) {
     }
     const ir_event *e = &m->plan->traces[role].events.data[m->roles[role].at];
     first = first ? first : e;
+    who = m->plan->traces[role].name;
+    stuck++;
     print_row(m, &table, role, e, -1, 0, why_stuck(m, e));
   }
   m->out->rule = IR_RULE_ORDER;
   m->out->op = first->op;
-  m->out->why = tl_sprintf(m->plan->arena, "the roles wait for one another for ever: '%s' is put "
-                                           "%d times and got %d times",
-                           name_of(m, first->channel), m->chans[first->channel].committed,
-                           m->chans[first->channel].released);
+  const chan_state *c = &m->chans[first->channel];
+  m->out->why = tl_sprintf(
+      m->plan->arena, "%s for ever: '%s' is put %d time%s and got %d time%s",
+      stuck > 1 ? "the roles wait for one another"
+                : tl_sprintf(m->plan->arena, "role '%s' waits", who),
+      name_of(m, first->channel), c->committed, c->committed == 1 ? "" : "s", c->released,
+      c->released == 1 ? "" : "s");
   m->out->table = tl_strdup(m->plan->arena, table.data);
   tl_buf_free(&table);
   return false;

@@ -369,7 +369,7 @@ static int64_t decide(tracer *t, uint64_t symbol, const int64_t *choices, int n,
 }
 
 static int trip_counts(int depth, int64_t *out) {
-  int64_t all[MAX_TRIPS] = {depth, 2 * depth, depth + 1, depth - 1, 1, 0};
+  int64_t all[MAX_TRIPS] = {depth + 1, depth, 2 * depth, depth - 1, 1, 0};
   int n = 0;
   for (int i = 0; i < MAX_TRIPS; i++) {
     bool seen = false;

@@ -408,7 +408,6 @@ static void check_if(rule *r) {
 }
 
 static void check_role(rule *r) {
-  CHECK(r->v->func->sir, "roles belong to sir");
   CHECK(ir_attr_find(r->op, "name") && attr_is_int(r, "warps", 1, 32), "needs a name and warps");
   CHECK(!r->op->regions[0]->nparams, "a role takes no parameters");
   terminator_matches(r, 0, "yield", NULL, 0);

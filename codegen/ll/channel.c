@@ -44,6 +44,9 @@ static void emit_channel(ll_ctx *c, const ir_op *op) {
   LLVMBuildStore(c->b, ll_i32(c, 0), channel->consumed);
   ll_val(c, op->res[0])->channel = channel;
   channel->fed = !strcmp(ir_str(op, "engine", ""), "tma");
+  channel->hand = !strcmp(ir_str(op, "engine", ""), "mbarrier");
+  if (channel->hand)
+    ll_hand_open(c, channel);
   if (channel->fed)
     ll_fed_open(c, channel);
 }
@@ -74,6 +77,10 @@ static void emit_release(ll_ctx *c, const ir_op *op) {
 void ll_emit_channel_op(ll_ctx *c, const ir_op *op) {
   bool declares = op->code == IR_BUFFER || op->code == IR_CHANNEL;
   ll_channel *fed = declares ? NULL : ll_channel_of(c, op);
+  if (fed && fed->hand) {
+    ll_hand_op(c, fed, op);
+    return;
+  }
   if (fed && fed->fed) {
     if (op->code == IR_COPY)
       ll_fed_copy(c, fed, op);

@@ -29,9 +29,8 @@ static chunks share_chunks(ll_ctx *c, const ir_op *op, const ty_type *buf, bool 
   return k;
 }
 
-// Tile coordinates of the chunk of round `round` (round 0 when rounds share a column).
-static void chunk_coords(ll_ctx *c, const chunks *k, int64_t round, ll_v *at) {
-  ll_v chunk = ll_add(c, k->thread, ll_i32(c, round * k->threads));
+// Tile coordinates of a chunk.
+static void chunk_coords(ll_ctx *c, const chunks *k, ll_v chunk, ll_v *at) {
   ll_v row = LLVMBuildUDiv(c->b, chunk, ll_i32(c, k->per_row), "");
   ll_v col = LLVMBuildURem(c->b, chunk, ll_i32(c, k->per_row), "");
   at[k->rank - 1] = ll_mul(c, col, ll_i32(c, k->elems));
@@ -57,7 +56,8 @@ typedef struct copying {
 static void open_round(ll_ctx *c, copying *k, int64_t round) {
   ll_v at[TY_MAX_RANK];
   LLVMBasicBlockRef back = ll_enter_entry(c);
-  chunk_coords(c, &k->chunks, round, at);
+  // Round 0 stands for all rounds that share a column.
+  chunk_coords(c, &k->chunks, ll_add(c, k->chunks.thread, ll_i32(c, round * k->chunks.threads)), at);
   ll_leave_entry(c, back);
   k->cursor = ll_cursor_open(c, &k->access, at);
   k->cursor.skip_last = true;
@@ -131,7 +131,7 @@ static copying *open_copy(ll_ctx *c, const ir_op *op) {
   k->channel = ll_channel_of(c, op);
   k->field = ll_field_of(c, k->channel, (int)ir_int(op, "field", 0));
   k->access = ll_access_of(c, op);
-  k->chunks = share_chunks(c, op, k->field.buf, k->channel->fed);
+  k->chunks = share_chunks(c, op, k->field.buf, k->channel->fed && !k->channel->hand);
   TL_ASSERT(!strchr(k->access.ir.subs, 'g') && !ir_some(k->access.ir.mask),
             "copy with gathers or mask");
   k->last = last_dim_of(&k->access);
@@ -163,8 +163,42 @@ static void emit_round(ll_ctx *c, copying *k) {
   ll_end_if(c, after);
 }
 
+// The rounds as a loop: a role of a user's own may have few warps for a large tile, and a hundred
+// rounds written out would hold a hundred addresses.
+static void emit_loop(ll_ctx *c, copying *k) {
+  static const int64_t none[TY_MAX_RANK];
+  ll_v at[TY_MAX_RANK], counter = ll_alloca(c, c->t_i32, "chunk");
+  LLVMBasicBlockRef head = ll_block(c, "copy"), body = ll_block(c, "chunk"), end = ll_block(c, "copied");
+  k->stage = ll_stage(c, k->channel, &k->field, true);
+  LLVMBuildStore(c->b, k->chunks.thread, counter);
+  LLVMBuildBr(c->b, head);
+  LLVMPositionBuilderAtEnd(c->b, head);
+  ll_v chunk = LLVMBuildLoad2(c->b, c->t_i32, counter, "");
+  ll_v more = LLVMBuildICmp(c->b, LLVMIntULT, chunk, ll_i32(c, k->chunks.total), "");
+  LLVMBuildCondBr(c->b, more, body, end);
+  LLVMPositionBuilderAtEnd(c->b, body);
+  chunk_coords(c, &k->chunks, chunk, at);
+  k->cursor = ll_cursor_open(c, &k->access, at);
+  k->cursor.skip_last = true;
+  k->shared = ll_shared_open(c, k->field.layout, k->field.buf, at, -1, false);
+  ll_spot spot = ll_cursor_at(c, &k->cursor, none, 0);
+  ll_v to = ll_shared_at(c, &k->shared, k->stage, none);
+  if (is_async(k->op))
+    copy_async(c, k, to, spot, ll_i1(c, true));
+  else
+    copy_element(c, k, to, spot);
+  LLVMBuildStore(c->b, ll_add(c, chunk, ll_i32(c, k->chunks.threads)), counter);
+  LLVMBuildBr(c->b, head);
+  LLVMPositionBuilderAtEnd(c->b, end);
+}
+
 void ll_emit_copy(ll_ctx *c, const ir_op *op) {
+  enum { MOST_ROUNDS = 16 };
   copying *k = open_copy(c, op);
+  if (k->channel->hand && k->chunks.rounds > MOST_ROUNDS) {
+    emit_loop(c, k);
+    return;
+  }
   while (k->rounds < k->chunks.rounds)
     emit_round(c, k);
 }

@@ -160,7 +160,12 @@ ll_v ll_asm(ll_ctx *c, ll_asm_id id, ll_t result, ll_v *args, int nargs) {
 
 void ll_bar_sync(ll_ctx *c) {
   ll_force_all(c);
-  if (c->func->extra_warps) // the feeder takes no part
+  if (c->alone)
+    return;
+  if (c->barrier)
+    ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.count", ll_i32(c, c->barrier),
+                             ll_i32(c, c->threads)));
+  else if (c->func->extra_warps) // the feeder takes no part
     ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.count", ll_i32(c, 1),
                              ll_i32(c, 32 * c->func->warps)));
   else

@@ -29,6 +29,8 @@ typedef struct ll_channel {
   ll_v produced, consumed;             // i32 allocas: slot numbers, 0 .. depth-1
   ll_v produced_phase, consumed_phase; // of a fed channel: parities to wait for
   bool fed;                            // filled by TMA from another role (fed.c)
+  bool hand;                           // between roles of a user's own (roles.c); filled by:
+  bool tma, async, fill, fence;        // TMA; cp.async; stores; which a tensor core then reads
 } ll_channel;
 
 // Words that a `read` will load once somebody needs them; see channel.c.
@@ -70,7 +72,9 @@ typedef struct ll_ctx {
   const uint32_t *uses;           // by value id
   ll_value *vals;                 // by value id
   ll_v tid, lane, warp, smem;
-  int threads;
+  int threads;  // that run what is being emitted: of the CTA, or of the role
+  int barrier;  // of the role being emitted (roles.c); 0: the whole CTA's
+  bool alone;   // one thread runs the role
   TL_VEC(ll_place) places;
   TL_VEC(ll_pending *) pending;
   ll_recent_list recent;
@@ -196,6 +200,7 @@ void ll_emit_wgmma(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_drain(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_promote(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_role(ll_ctx *c, const ir_op *op);  // fed.c
+void ll_emit_own_role(ll_ctx *c, const ir_op *op); // roles.c
 
 // Arithmetic on single elements, shared by families.
 ll_v ll_math(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, bool precise);

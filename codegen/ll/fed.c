@@ -24,7 +24,7 @@ static LLVMBasicBlockRef begin_alone(ll_ctx *c, const ll_channel *channel) {
 }
 
 // Once, before the roles part: one thread makes the barriers, all see them.
-void ll_fed_open(ll_ctx *c, ll_channel *channel) {
+void ll_fed_barriers(ll_ctx *c, ll_channel *channel, int64_t full, int64_t empty) {
   channel->produced_phase = ll_alloca(c, c->t_i32, "produced_phase");
   channel->consumed_phase = ll_alloca(c, c->t_i32, "consumed_phase");
   // A fresh barrier counts as having completed the phase before: the feeder's first waits pass.
@@ -34,13 +34,17 @@ void ll_fed_open(ll_ctx *c, ll_channel *channel) {
   LLVMBasicBlockRef after = ll_begin_if(c, first);
   for (int64_t slot = 0; slot < channel->depth; slot++) {
     LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), false),
-            ll_i32(c, feeds_by_warp(channel) ? 1 + 32 : 1));
+            ll_i32(c, full));
     LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), true),
-            ll_i32(c, c->func->warps));
+            ll_i32(c, empty));
   }
   ll_intrinsic(c, "llvm.nvvm.fence.mbarrier_init.release.cluster", NULL, 0, NULL, 0);
   ll_end_if(c, after);
   ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
+}
+
+void ll_fed_open(ll_ctx *c, ll_channel *channel) {
+  ll_fed_barriers(c, channel, feeds_by_warp(channel) ? 1 + 32 : 1, c->func->warps);
 }
 
 static void spin(ll_ctx *c, ll_v barrier, ll_v phase) {
@@ -71,17 +75,33 @@ static void acquire(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_end_if(c, after);
 }
 
-// One TMA box per 128 bytes of the tile's rows: the span of the swizzle.
-static void copy_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+ll_v ll_fed_barrier(ll_ctx *c, const ll_channel *channel, bool producer, bool empty) {
+  return barrier_of(c, channel, load(c, producer ? channel->produced : channel->consumed), empty);
+}
+
+void ll_fed_wait(ll_ctx *c, const ll_channel *channel, bool producer) {
+  spin(c, ll_fed_barrier(c, channel, producer, producer),
+       load(c, producer ? channel->produced_phase : channel->consumed_phase));
+}
+
+void ll_fed_advance(ll_ctx *c, const ll_channel *channel, bool producer) {
+  if (producer)
+    advance(c, channel, channel->produced, channel->produced_phase);
+  else
+    advance(c, channel, channel->consumed, channel->consumed_phase);
+}
+
+// One TMA box per span of the swizzle; tiles without a swizzle are one box.
+void ll_fed_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_field field = ll_field_of(c, channel, (int)ir_int(op, "field", 0));
   ll_v map = LLVMGetParam(c->fn, (unsigned)ir_int(op, "map", 0));
   ll_v stage = ll_stage(c, channel, &field, true);
   ll_v full = barrier_of(c, channel, load(c, channel->produced), false);
   ir_access access = ir_access_of(c->func, op);
-  int bits = tl_dtype_bits(field.buf->dtype), span = 128 * 8 / bits;
-  int64_t panels = field.buf->dims[field.buf->rank - 1] / span;
+  int bits = tl_dtype_bits(field.buf->dtype), width = field.layout->swizzle_bytes;
+  int64_t row = field.buf->dims[field.buf->rank - 1], span = width ? width * 8 / bits : row;
+  int64_t panels = row / span;
   int64_t panel_bytes = ty_elems(field.buf) / field.buf->dims[0] * bits / 8 / panels;
-  LLVMBasicBlockRef after = begin_alone(c, channel);
   for (int64_t panel = 0; panel < panels; panel++) {
     ll_v args[5 + TY_MAX_RANK] = {ll_offset(c, stage, ll_i32(c, panel * panel_bytes)), full, map};
     int n = 3;
@@ -94,14 +114,16 @@ static void copy_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
         c, tl_sprintf(c->arena, "llvm.nvvm.cp.async.bulk.tensor.g2s.cta.tile.%dd", access.rank),
         NULL, 0, args, n);
   }
-  ll_end_if(c, after);
 }
 
 void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
-  if (!strcmp(ir_str(op, "engine", ""), "tma"))
-    copy_boxes(c, channel, op);
-  else
+  if (strcmp(ir_str(op, "engine", ""), "tma") != 0) {
     ll_emit_copy(c, op);
+    return;
+  }
+  LLVMBasicBlockRef after = begin_alone(c, channel);
+  ll_fed_boxes(c, channel, op);
+  ll_end_if(c, after);
 }
 
 static void commit(ll_ctx *c, const ll_channel *channel) {
@@ -157,6 +179,10 @@ static void set_registers(ll_ctx *c, const ir_op *role, bool more) {
 // The first role runs on the warps that own tiles and returns; what follows runs on the warpgroup
 // behind them, of which one thread or one warp feeds.
 void ll_emit_role(ll_ctx *c, const ir_op *op) {
+  if (ir_has_own_roles(c->func)) {
+    ll_emit_own_role(c, op);
+    return;
+  }
   if (!c->func->extra_warps) {
     ll_emit_region(c, op->regions[0]);
     return;

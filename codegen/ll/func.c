@@ -305,7 +305,8 @@ void ll_emit_kernel(ll_ctx *c) {
   c->tid = ll_intrinsic(c, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, 0, NULL, 0);
   c->lane = LLVMBuildAnd(c->b, c->tid, ll_i32(c, 31), "lane");
   c->warp = LLVMBuildLShr(c->b, c->tid, ll_i32(c, 5), "warp");
-  if (c->func->extra_warps) // wgmma descriptors must be uniform, and ptxas must see that they are
+  // wgmma descriptors must be uniform, and ptxas must see that they are.
+  if (c->func->extra_warps || ir_has_own_roles(c->func))
     c->warp = ll_shuffle_from(c, c->warp, ll_i32(c, 0));
   bind_params(c);
   LLVMBasicBlockRef body = ll_block(c, "body");

@@ -39,4 +39,13 @@ void ll_emit_read(ll_ctx *c, const ir_op *op);
 void ll_fed_open(ll_ctx *c, ll_channel *channel);
 void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op);
 void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op);
+// Parts of that which channels between a user's own roles share (roles.c); `producer`: of the side
+// that fills.
+void ll_fed_barriers(ll_ctx *c, ll_channel *channel, int64_t full, int64_t empty); // arrivals
+ll_v ll_fed_barrier(ll_ctx *c, const ll_channel *channel, bool producer, bool empty);
+void ll_fed_wait(ll_ctx *c, const ll_channel *channel, bool producer);
+void ll_fed_advance(ll_ctx *c, const ll_channel *channel, bool producer);
+void ll_fed_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op); // by one thread
+void ll_hand_open(ll_ctx *c, ll_channel *channel);
+void ll_hand_op(ll_ctx *c, const ll_channel *channel, const ir_op *op);
 #endif

@@ -477,7 +477,8 @@ static const ir_layout *own_layout(assign *s, ir_val val) {
 static bool keeps_own(const assign *s, const ty_type *tile, choice own) {
   if (tl_dtype_bits(tile->dtype) == 4)
     return false; // pairs of elements are bytes
-  return own.how == MEDIUM || own.how == WEAK || (own.how == STRONG && s->func->extra_warps);
+  return own.how == MEDIUM || own.how == WEAK ||
+         (own.how == STRONG && (s->func->extra_warps || ir_has_own_roles(s->func)));
 }
 
 static void anchor_access(assign *s, ir_op *op) {
@@ -666,6 +667,23 @@ static void anchor_consumer(assign *s, ir_op *op) {
       op->args[i] = wanted(s, op->args[i], own_layout(s, op->args[i]));
 }
 
+// What no anchor asked for is dead, but stays well-formed until dce removes it.
+static void settle_leftover(ir_op *op, void *user) {
+  assign *s = user;
+  for (uint32_t i = 0; i < op->nres; i++)
+    if (ty_is_tile(type_of(s, op->res[i])) && !home(s, op->res[i]))
+      find_home(s, op->res[i], own_layout(s, op->res[i]));
+}
+
+// Tiles are spread over the warps of their role: for its sake, the function has no others.
+static void anchor_role(assign *s, ir_op *role) {
+  int all = s->func->warps;
+  s->func->warps = ir_warps_at(s->func, role);
+  anchor_region(s, role->regions[0]);
+  ir_walk(role->regions[0], settle_leftover, s);
+  s->func->warps = all;
+}
+
 static void anchor(assign *s, ir_op *op) {
   switch (op->code) {
   case IR_STORE:
@@ -691,8 +709,9 @@ static void anchor(assign *s, ir_op *op) {
     anchor_if(s, op);
     return;
   case IR_ROLE:
-    anchor_region(s, op->regions[0]);
+    anchor_role(s, op);
     return;
+  case IR_FILL: // any layout will do: it is taken apart into the slot
   case IR_PRINT:
   case IR_ASSERT:
     anchor_consumer(s, op);
@@ -713,14 +732,6 @@ static void anchor(assign *s, ir_op *op) {
 static void anchor_region(assign *s, ir_region *region) {
   for (ir_op *op = region->first; op; op = op->next)
     anchor(s, op);
-}
-
-// What no anchor asked for is dead, but stays well-formed until dce removes it.
-static void settle_leftover(ir_op *op, void *user) {
-  assign *s = user;
-  for (uint32_t i = 0; i < op->nres; i++)
-    if (ty_is_tile(type_of(s, op->res[i])) && !home(s, op->res[i]))
-      find_home(s, op->res[i], own_layout(s, op->res[i]));
 }
 
 // -fno-ldmatrix and -fno-vectorize are said to code generation on the operation itself, so that the
@@ -754,7 +765,6 @@ bool pass_layout_assign(ir_pass_ctx *ctx) {
   s.state = TL_NEW_N(ctx->scratch, uint8_t, s.known);
   ir_walk(func->body, check_packed, &s);
   anchor_region(&s, func->body);
-  ir_walk(func->body, settle_leftover, &s);
   ir_walk(func->body, mark_plain, ctx);
   return true;
 }

@@ -43,7 +43,7 @@ static void pick(ir_op *op, void *user) {
   ir_pass_ctx *ctx = user;
   if (op->code != IR_DOT && op->code != IR_DOT_SCALED)
     return;
-  grid g = pick_grid(ir_type(ctx->func, op->res[0]), ctx->func->warps);
+  grid g = pick_grid(ir_type(ctx->func, op->res[0]), ir_warps_at(ctx->func, op));
   ir_set_str(ctx->func, op, "engine", "mma");
   ir_set_int(ctx->func, op, "warps_m", g.m);
   ir_set_int(ctx->func, op, "warps_n", g.n);

@@ -107,9 +107,7 @@ static int elem_bytes(const ty_type *tile) {
   return bits < 8 ? 1 : bits / 8;
 }
 
-// Largest copy of 16, 8 or 4 bytes that alignment and the row length allow; 0: none.
-static int chunk_of(const channel *c, const ir_op *load) {
-  const ir_func *func = c->ctx->func;
+int ir_copy_chunk(const ir_func *func, const ir_facts *facts, const ir_op *load) {
   const ty_type *tile = ir_type(func, load->res[0]);
   ir_access access = ir_access_of(func, load);
   const ir_op *tensor = ir_def(func, access.tensor);
@@ -120,7 +118,7 @@ static int chunk_of(const channel *c, const ir_op *load) {
       ir_is_const_int(func, tensor->args[1 + access.rank + (last - access.subs)], &stride) &&
       stride == 1;
   int64_t row_bytes = unit ? ty_row_bytes(tile) : elem;
-  int64_t align = unit ? ir_access_align(c->facts, load) : elem;
+  int64_t align = unit ? ir_access_align(facts, load) : elem;
   for (int chunk = 16; chunk >= 4; chunk /= 2)
     if (align % chunk == 0 && row_bytes % chunk == 0 && chunk >= elem)
       return chunk;
@@ -163,7 +161,7 @@ static bool is_spread(const channel *c, const ir_op *load) {
 
 static void add_field(channel *c, ir_op *load) {
   int elem = elem_bytes(ir_type(c->ctx->func, load->res[0]));
-  int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : chunk_of(c, load);
+  int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : ir_copy_chunk(c->ctx->func, c->facts, load);
   bool spread = is_spread(c, load);
   if (spread && chunk > 8)
     chunk = 8; // what lies together
@@ -175,8 +173,7 @@ static void add_field(channel *c, ir_op *load) {
 
 // --- building ----------------------------------------------------------------------------------
 
-// Rows of 32, 64 or 128 bytes are swizzled; others are padded so that 8 rows meet different banks.
-static ir_layout buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile, bool spread) {
+ir_layout ir_buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile, bool spread) {
   ir_layout layout = ir_layout_shared(tile, 0, tile->rank == 1 ? 0 : 16);
   layout.spread = spread;
   int64_t row_bytes = ir_shared_column(&layout, tile->dtype, tile->dims[tile->rank - 1]);
@@ -189,7 +186,7 @@ static ir_layout buffer_layout(const ir_pass_ctx *ctx, const ty_type *tile, bool
 // buffer and channel operations at the start of the role: they exist once, whatever loops surround.
 static void declare(channel *c) {
   ir_func *func = c->ctx->func;
-  ir_region *role = func->body->first->regions[0];
+  ir_region *role = ir_role_around(c->fields[0].load)->regions[0];
   ir_builder b = {func, role, role->first, c->fields[0].load->loc};
   ir_val buffers[MAX_FIELDS];
   for (int i = 0; i < c->nfields; i++) {
@@ -198,7 +195,7 @@ static void declare(channel *c) {
     memcpy(dims + 1, tile->dims, sizeof dims[0] * (size_t)tile->rank);
     const ty_type *type = ty_buf(&func->module->types, tile->dtype, tile->rank + 1, dims);
     buffers[i] = ir_build1(&b, IR_BUFFER, type, 0, NULL);
-    ir_layout layout = buffer_layout(c->ctx, tile, c->fields[i].spread);
+    ir_layout layout = ir_buffer_layout(c->ctx, tile, c->fields[i].spread);
     func->vals.data[buffers[i].id].layout = ir_layout_intern(func, &layout);
   }
   c->handle =

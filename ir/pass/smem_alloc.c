@@ -10,10 +10,12 @@
 #include "ir/layout.h"
 #include "ir/pass_list.h"
 #include "ir/scratch.h"
+#include "ir/verify_channel.h"
 
 typedef struct range {
   ir_op *op;      // buffer, or the operation that needs scratch
   ir_op *channel; // of a buffer
+  const ir_op *role; // that uses it: what two roles use is alive at any time
   int from, to;   // program points, inclusive
   int64_t offset, bytes;
 } range;
@@ -26,11 +28,6 @@ typedef struct plan {
   int now;
 } plan;
 
-// Filled by another role: at any time, so the buffers are never shared with anything.
-static bool is_fed(const ir_op *channel) {
-  return !strcmp(ir_str(channel, "engine", ""), "tma");
-}
-
 static void add_channel(plan *p, ir_op *channel) {
   for (uint32_t i = 0; i < channel->nargs; i++) {
     ir_op *buffer = ir_def(p->func, channel->args[i]);
@@ -40,19 +37,20 @@ static void add_channel(plan *p, ir_op *channel) {
     r.bytes = ir_stage_bytes(layout, type) * type->dims[0];
     tl_push(p->ctx->scratch, &p->buffers, r);
   }
-  if (!is_fed(channel))
+  if (!ir_channel_is_fed(channel))
     return;
   range barriers = {.op = channel, .channel = channel, .from = INT32_MAX, .to = -1};
   barriers.bytes = ir_int(channel, "depth", 1) * 16; // one full and one empty mbarrier per slot
   tl_push(p->ctx->scratch, &p->buffers, barriers);
 }
 
-static void touch_channel(plan *p, ir_val handle) {
+static void touch_channel(plan *p, ir_val handle, const ir_op *role) {
   ir_op *channel = ir_def(p->func, handle);
   for (uint32_t i = 0; i < p->buffers.len; i++) {
     range *r = &p->buffers.data[i];
     if (r->channel != channel)
       continue;
+    r->role = role;
     if (p->now < r->from)
       r->from = p->now;
     if (p->now > r->to)
@@ -66,18 +64,18 @@ static void number(ir_op *op, void *user) {
   if (op->code == IR_CHANNEL)
     add_channel(p, op);
   if ((op->code >= IR_ACQUIRE && op->code <= IR_RELEASE) || op->code == IR_WGMMA)
-    touch_channel(p, op->args[0]);
+    touch_channel(p, op->args[0], ir_role_around(op));
   int64_t bytes = ir_scratch_bytes(p->func, op);
   if (!bytes)
     return;
-  range r = {.op = op, .from = p->now, .to = p->now, .bytes = bytes};
+  range r = {.op = op, .role = ir_role_around(op), .from = p->now, .to = p->now, .bytes = bytes};
   tl_push(p->ctx->scratch, &p->scratch, r);
 }
 
 static int64_t align_up(int64_t value) { return (value + 1023) / 1024 * 1024; }
 
 static bool overlaps(const range *a, const range *b) {
-  return a->from <= b->to && b->from <= a->to;
+  return a->role != b->role || (a->from <= b->to && b->from <= a->to);
 }
 
 // Lowest offset where `r` meets none of the placed ranges that live at the same time.
@@ -94,6 +92,16 @@ static int64_t lowest_offset(const range *r, const range *placed, uint32_t count
     }
   }
   return offset;
+}
+
+// Beside the buffers alive with it, and beside the scratch of all other roles.
+static int64_t place_scratch(plan *p, uint32_t index) {
+  TL_VEC(range) placed = {0};
+  for (uint32_t i = 0; i < p->buffers.len; i++)
+    tl_push(p->ctx->scratch, &placed, p->buffers.data[i]);
+  for (uint32_t i = 0; i < index && ir_has_own_roles(p->func); i++)
+    tl_push(p->ctx->scratch, &placed, p->scratch.data[i]);
+  return lowest_offset(&p->scratch.data[index], placed.data, placed.len);
 }
 
 typedef struct aliased {
@@ -160,7 +168,7 @@ bool pass_smem_alloc(ir_pass_ctx *ctx) {
   plan p = {.ctx = ctx, .func = ctx->func};
   ir_walk(ctx->func->body, number, &p);
   for (uint32_t i = 0; i < p.buffers.len; i++)
-    if (is_fed(p.buffers.data[i].channel))
+    if (ir_channel_is_fed(p.buffers.data[i].channel)) // filled by another role: at any time
       p.buffers.data[i].from = 0, p.buffers.data[i].to = p.now;
   int64_t total = 0;
   for (uint32_t i = 0; i < p.buffers.len; i++) {
@@ -172,7 +180,7 @@ bool pass_smem_alloc(ir_pass_ctx *ctx) {
   }
   for (uint32_t i = 0; i < p.scratch.len; i++) {
     range *r = &p.scratch.data[i];
-    r->offset = lowest_offset(r, p.buffers.data, p.buffers.len);
+    r->offset = place_scratch(&p, i);
     ir_set_int(p.func, r->op, "offset", r->offset);
     if (r->offset + r->bytes > total)
       total = r->offset + r->bytes;

@@ -21,7 +21,8 @@ enum { MATH_REGS = 232, FEED_REGS = 40, FEED_WARPS = 4 };
 bool pass_specialize(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
   const unsigned needed = FEAT_TMA | FEAT_WGMMA;
-  if ((func->target->features & needed) != needed || (ctx->disabled & IR_NO_PIPELINE))
+  if ((func->target->features & needed) != needed || (ctx->disabled & IR_NO_PIPELINE) ||
+      ir_has_own_roles(func))
     return false;
   split s = {.ctx = ctx, .func = func, .facts = ir_facts_compute(func, ctx->scratch)};
   s.role = func->body->first;

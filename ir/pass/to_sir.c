@@ -3,6 +3,7 @@
 // Input   tir.                       Output  sir: `role {name="main", warps=W}`, then return.
 // Why     automatic partition (a later pass) splits this role; everything behind it already sees
 //         roles, so engines and warp roles can change without changing the IR.
+//         A function with roles of its own keeps them.
 // Warps   @warps(n), or 8 when an accumulator of more than 64 x 128 elements would otherwise take
 //         more than 64 registers of each of 128 threads, else 4.
 #include "ir/pass_list.h"
@@ -24,10 +25,25 @@ static int choose_warps(ir_pass_ctx *ctx) {
   return largest > 64 * 128 ? 8 : 4;
 }
 
+// Roles of a user's own are what the dialect asks for already; what stands beside them is run by all.
+static bool has_roles(ir_func *func) {
+  int warps = 0;
+  for (const ir_op *op = func->body->first; op; op = op->next)
+    if (op->code == IR_ROLE)
+      warps += (int)ir_int(op, "padded", 0);
+  if (warps)
+    func->warps = warps;
+  return warps != 0;
+}
+
 bool pass_to_sir(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
   if (func->sir)
     return false;
+  if (has_roles(func)) {
+    func->sir = true;
+    return true;
+  }
   if (!func->warps)
     func->warps = choose_warps(ctx);
   ir_region *old = func->body;

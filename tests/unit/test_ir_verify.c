@@ -72,7 +72,8 @@ static const struct {
     {"%6 = while %1 : f32 (%7: i32) {\ncondition %5, %2\n} (%8: f32) {\nyield %7\n}\nreturn",
      "operand 0 is not defined before its use"},
     {"%6 = while %1 : f32 (%7: i32) {\ncondition %5, %2\n} (%8: f32) {\nyield %1\n}\nreturn", NULL},
-    {"role {name=\"m\", warps=4} {\nyield\n}\nreturn", "roles belong to sir"},
+    {"role {name=\"m\", warps=4} {\nyield\n}\nreturn", NULL},
+    {"role {name=\"m\"} {\nyield\n}\nreturn", "needs a name and warps"},
     {"%6 = buffer : buf<f32>[2,8]\n%7 = channel %6 {depth=3} : chan\nreturn",
      "payload 0 is not a buffer with one stage per slot"},
     {"%6 = buffer : buf<f32>[3,8]\n%7 = channel %6 {depth=3} : chan\nacquire %7\n"
