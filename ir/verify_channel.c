@@ -172,6 +172,9 @@ static void check_capacity(checked *c) {
   if (32 * warps > MAX_THREADS)
     say(c, IR_RULE_CAPACITY, last, "", "the roles have %d threads, and a CTA at most %d",
         (int)(32 * warps), MAX_THREADS);
+  if (last && c->func->smem_bytes > c->func->target->smem_cta_bytes)
+    say(c, IR_RULE_CAPACITY, last, "", "the function asks for %d bytes of shared memory, %s has %d",
+        (int)c->func->smem_bytes, c->func->target->name, c->func->target->smem_cta_bytes);
 }
 
 // --- V4: who shares memory ----------------------------------------------------------------------
@@ -180,7 +183,8 @@ typedef struct extent {
   const ir_op *op;       // buffer, channel (its barriers), or an operation with scratch
   const ir_chan *chan;   // of the first two
   int64_t offset, bytes; // in the CTA's shared memory
-  int from, to;          // places in program order where it is alive
+  const ir_op *role;     // whose place in program order counts
+  int from, to;          // places there where it is alive
 } extent;
 
 typedef struct memory {
@@ -194,7 +198,7 @@ static void add_extent(memory *m, const ir_op *op, const ir_chan *chan, int64_t 
   const ir_attr *offset = ir_attr_find(op, "offset");
   if (!offset || bytes <= 0)
     return; // not placed yet
-  extent e = {op, chan, offset->i, bytes, from, to};
+  extent e = {op, chan, offset->i, bytes, ir_role_around(op), from, to};
   tl_push(m->c->arena, &m->extents, e);
 }
 
@@ -258,10 +262,31 @@ static const char *what(const checked *c, const extent *e) {
                     e->chan->name);
 }
 
+static void note_event(ir_op *op, void *user) { *(bool *)user |= ir_event_of(op) != EV_NONE; }
+
+// Does anything happen on a channel behind the operation, in program order?
+static bool events_follow(const ir_op *op) {
+  bool found = false;
+  for (; op && op->code != IR_ROLE && !found; op = op->parent ? op->parent->parent : NULL)
+    for (const ir_op *after = op->next; after && !found; after = after->next) {
+      note_event((ir_op *)after, &found);
+      for (uint32_t i = 0; i < after->nregions; i++)
+        ir_walk(after->regions[i], note_event, &found);
+    }
+  return found;
+}
+
+// Scratch {last=1} of a kernel whose CTAs have one tile each (pass split_k): behind the loop all slots
+// have been filled and read, so it may lie where they were.
+static bool is_behind(const extent *scratch, const extent *slots) {
+  return !scratch->chan && ir_int(scratch->op, "last", 0) && slots->op->code == IR_BUFFER &&
+         !events_follow(scratch->op);
+}
+
 static void check_pair(checked *c, const extent *a, const extent *b) {
-  if (a->chan && a->chan == b->chan && a->op == b->op)
+  if ((a->chan && a->chan == b->chan && a->op == b->op) || is_behind(a, b) || is_behind(b, a))
     return;
-  bool together = (a->from <= b->to && b->from <= a->to) || (a->chan && a->chan == b->chan);
+  bool together = (a->role && b->role && a->role != b->role) || (a->from <= b->to && b->from <= a->to) || (a->chan && a->chan == b->chan);
   const char *table =
       tl_sprintf(c->arena, "  bytes %6d .. %6d  %s\n  bytes %6d .. %6d  %s\n", (int)a->offset,
                  (int)(a->offset + a->bytes), what(c, a), (int)b->offset,

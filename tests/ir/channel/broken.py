@@ -68,6 +68,8 @@ ROWS = [
     ("fed", "registers that no thread gives away", [("regs=232, warps=4", "regs=240, warps=8", 1),
                                                     ("regs=40, warps=4", "regs=32, warps=4", 1)], "E0305, V5",
      "the roles ask for 65536 registers, and their 384 threads start with 64512", []),
+    ("fed", "more shared memory than there is", [("feeders 4 sir", "feeders 4 smem 240000 sir", 1)], "E0305, V5",
+     "the function asks for 240000 bytes of shared memory, sm_90a has 232448", []),
     ("fed", "registers no multiple of 8", [("regs=232", "regs=230", 1)], "E0307, V7",
      "gemm.tile:16:3: error: role 'math' asks for 230 registers", []),
     ("fed", "registers of half a warpgroup", [("regs=40, warps=4", "regs=40, warps=2", 1)], "E0307, V7",
