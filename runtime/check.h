@@ -6,7 +6,9 @@
 // another order gives, and what makes an output near zero (where terms cancel) many ulps wrong.
 //
 // Outputs start as poison, all bits set. An element that one side wrote and the other did not is
-// bad although both read as NaN, and an output that nobody wrote at all passes no check.
+// bad although both read as NaN, and an output that nobody wrote at all passes no check. Whether a
+// device wrote is asked of the device, since it may well write the bits of poison: a NaN of its
+// input, or -1. The reference's NaN has other bits than poison; of its integers nobody knows.
 #ifndef RUNTIME_CHECK_H
 #define RUNTIME_CHECK_H
 #include "lang/dtype.h"
@@ -22,7 +24,8 @@ typedef struct check_array { // host memory
   int ndim;
   const int64_t *shape, *stride; // elements
   const void *data;
-  bool was_poison; // before the run every byte was 0xFF
+  bool was_poison;        // before the run every byte was 0xFF
+  const uint8_t *written; // by byte of `data`: 1 or 0; NULL: the bits must tell
 } check_array;
 
 typedef struct check_result {

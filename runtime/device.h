@@ -56,6 +56,8 @@ typedef struct tile_device_ops {
   tile_status (*read)(tile_device *device, const void *address, void *host, size_t bytes);
   tile_status (*fill)(tile_device *device, void *address, uint8_t byte, size_t bytes,
                       bool as_uninitialised);
+  // out[i] = 1 where byte i was written since a fill as uninitialised. NULL: the device cannot tell.
+  tile_status (*written)(tile_device *device, const void *address, uint8_t *out, size_t bytes);
   tile_status (*sync)(tile_device *device);
   tile_status (*load)(tile_device *device, const tile_code_source *source, tile_code **out);
   void (*unload)(tile_device *device, tile_code *code);

@@ -92,6 +92,13 @@ static tile_status fill_sim(tile_device *device, void *address, uint8_t byte, si
   return status;
 }
 
+static tile_status written_sim(tile_device *device, const void *address, uint8_t *out,
+                               size_t bytes) {
+  sim_device *sim = lock_device(device);
+  bool ok = sim_written(sim->machine, (uintptr_t)address, out, bytes);
+  return unlock_device(sim, ok ? TILE_OK : TILE_E_INVALID, "written");
+}
+
 static tile_status sync_sim(tile_device *device) {
   (void)device;
   return TILE_OK;
@@ -274,6 +281,7 @@ static const tile_device_ops sim_ops = {
     .write = write_sim,
     .read = read_sim,
     .fill = fill_sim,
+    .written = written_sim,
     .sync = sync_sim,
     .load = load_sim,
     .unload = unload_sim,

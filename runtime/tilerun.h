@@ -49,6 +49,7 @@ typedef struct run_tensor {
   unsigned char *host;   // contents before the run
   unsigned char *result; // after it
   unsigned char *reference;
+  unsigned char *written; // by byte of the result: 1 or 0; NULL: nobody asked
   void *address; // on the device
 } run_tensor;
 
@@ -66,7 +67,8 @@ int run_make_case(const run_options *options, tile_kernel *kernel, run_case *out
 void run_free_case(run_case *call);
 // The tensor's logical contents as an .npy in C order.
 tile_status run_write_npy(const char *path, const run_tensor *tensor, const unsigned char *bytes);
-check_array run_array(const run_tensor *tensor, const unsigned char *bytes);
+check_array run_array(const run_tensor *tensor, const unsigned char *bytes,
+                      const unsigned char *written);
 
 // --- fills -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 // reference evaluator, compare, measure, write files.
 #include "lang/base/str.h"
 #include "runtime/compiler_load.h"
+#include "runtime/device.h"
 #include "runtime/select.h"
 #include "runtime/status.h"
 #include "runtime/tilerun.h"
@@ -111,18 +112,20 @@ static tile_status open_module(session *s) {
 
 // --- on a device -------------------------------------------------------------------------------
 
-static tile_status upload(session *s, run_tensor *tensor) {
+enum { POISON = 0xFF, OTHER_POISON = 0x55 };
+
+static tile_status upload(session *s, run_tensor *tensor, uint8_t poison) {
   if (!tensor->address)
     TILE_TRY(tile_buffer_create(s->device, tensor->bytes, tensor->param->name, &tensor->address));
   if (tensor->fill == RUN_POISON)
-    return tile_buffer_fill(s->device, tensor->address, 0xFF, tensor->bytes, 1);
+    return tile_buffer_fill(s->device, tensor->address, poison, tensor->bytes, 1);
   return tile_buffer_write(s->device, tensor->address, tensor->host, tensor->bytes);
 }
 
-static tile_status upload_all(session *s) {
+static tile_status upload_all(session *s, uint8_t poison) {
   for (int i = 0; i < s->kernel->nparams; i++)
     if (s->kernel->params[i].is_tensor)
-      TILE_TRY(upload(s, &s->call.tensors[i]));
+      TILE_TRY(upload(s, &s->call.tensors[i], poison));
   return TILE_OK;
 }
 
@@ -157,6 +160,42 @@ static tile_status run_once(session *s, tile_plan *plan) {
   return TILE_OK;
 }
 
+// Which bytes of a poisoned output the run wrote. A device that cannot tell has run again over
+// other poison: `again` is what it left.
+static tile_status find_written(session *s, run_tensor *tensor, const unsigned char *again) {
+  tensor->written = malloc(tensor->bytes + 1);
+  if (!tensor->written)
+    return tile_fail(TILE_E_NOMEM, "out of memory: %zu bytes", tensor->bytes);
+  if (!again)
+    return tensor->bytes
+               ? s->device->ops->written(s->device, tensor->address, tensor->written, tensor->bytes)
+               : TILE_OK;
+  for (size_t i = 0; i < tensor->bytes; i++)
+    tensor->written[i] = tensor->result[i] != POISON || again[i] != OTHER_POISON;
+  return TILE_OK;
+}
+
+static tile_status find_all_written(session *s, tile_plan *plan) {
+  bool run_again = !s->device->ops->written;
+  if (run_again) {
+    TILE_TRY(upload_all(s, OTHER_POISON));
+    TILE_TRY(tile_plan_run(plan, NULL, NULL, 0, NULL));
+    TILE_TRY(tile_device_sync(s->device));
+  }
+  for (int i = 0; i < s->kernel->nparams; i++) {
+    run_tensor *tensor = &s->call.tensors[i];
+    unsigned char *again = NULL;
+    if (!is_output(tensor->param) || tensor->fill != RUN_POISON)
+      continue;
+    tile_status status = run_again ? download(s, tensor, &again) : TILE_OK;
+    if (status == TILE_OK)
+      status = find_written(s, tensor, again);
+    free(again);
+    TILE_TRY(status);
+  }
+  return TILE_OK;
+}
+
 static tile_status set_schedule(session *s, int schedule, int async, uint64_t seed) {
   tile_sim_opts opts = {.size = sizeof opts,
                         .seed = seed,
@@ -179,7 +218,7 @@ static void print_plan(const session *s, const tile_plan *plan) {
 // Runs again; the bits must be those of the first run.
 static tile_status run_again(session *s, tile_plan *plan, int async, uint64_t seed) {
   TILE_TRY(set_schedule(s, 1, async, seed));
-  TILE_TRY(upload_all(s));
+  TILE_TRY(upload_all(s, POISON));
   TILE_TRY(tile_plan_run(plan, NULL, NULL, 0, NULL));
   for (int i = 0; i < s->kernel->nparams; i++) {
     run_tensor *tensor = &s->call.tensors[i];
@@ -245,10 +284,12 @@ static tile_status run_device(session *s) {
   tile_plan *plan;
   int async = s->options->async == RUN_ASYNC_ALL ? 0 : s->options->async;
   TILE_TRY(set_schedule(s, s->options->schedule, async, s->options->seed));
-  TILE_TRY(upload_all(s));
+  TILE_TRY(upload_all(s, POISON));
   TILE_TRY(make_plan(s, &plan));
   print_plan(s, plan);
   tile_status status = run_once(s, plan);
+  if (status == TILE_OK && s->options->check_ref)
+    status = find_all_written(s, plan);
   if (status == TILE_OK && s->options->schedules)
     status = run_schedules(s, plan);
   if (status == TILE_OK && s->options->bench)
@@ -379,8 +420,8 @@ static int check_outputs(const session *s) {
     const run_tensor *tensor = &s->call.tensors[i];
     if (!is_output(tensor->param))
       continue;
-    check_array got = run_array(tensor, tensor->result),
-                want = run_array(tensor, tensor->reference);
+    check_array got = run_array(tensor, tensor->result, tensor->written),
+                want = run_array(tensor, tensor->reference, NULL);
     check_result result;
     check_compare(&got, &want, &result);
     check_print(stdout, tensor->param->name, &got, &want, &result);

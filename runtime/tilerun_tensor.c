@@ -407,19 +407,22 @@ void run_free_case(run_case *call) {
     free(call->tensors[pos].host);
     free(call->tensors[pos].result);
     free(call->tensors[pos].reference);
+    free(call->tensors[pos].written);
   }
   tl_arena_free(&call->arena);
 }
 
 // --- results -----------------------------------------------------------------------------------
 
-check_array run_array(const run_tensor *tensor, const unsigned char *bytes) {
+check_array run_array(const run_tensor *tensor, const unsigned char *bytes,
+                      const unsigned char *written) {
   return (check_array){.dtype = tensor->param->dtype,
                        .ndim = tensor->param->ndim,
                        .shape = tensor->shape,
                        .stride = tensor->stride,
                        .data = bytes,
-                       .was_poison = tensor->fill == RUN_POISON};
+                       .was_poison = tensor->fill == RUN_POISON,
+                       .written = written};
 }
 
 static const char *npy_descr(tl_dtype dtype) {
@@ -455,7 +458,7 @@ static const char *npy_descr(tl_dtype dtype) {
 
 tile_status run_write_npy(const char *path, const run_tensor *tensor, const unsigned char *bytes) {
   const tile_param *param = tensor->param;
-  check_array array = run_array(tensor, bytes);
+  check_array array = run_array(tensor, bytes, NULL);
   int64_t shape[TILE_MAX_RANK], at[TILE_MAX_RANK] = {0}, count = 1;
   for (int i = 0; i < param->ndim; i++) {
     shape[i] = tensor->shape[i];

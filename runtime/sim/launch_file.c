@@ -64,8 +64,9 @@ static bool parse_hex(const char *text, uint8_t **out, size_t *out_len) {
 
 // Bytes of a type word, 0 when it is none.
 static size_t bytes_of_type(const char *type) {
-  static const char *const words[] = {"u8",  "i8",  "s8",  "b8",  "u16", "i16", "s16", "b16", "u32",
-                                      "i32", "s32", "b32", "f32", "u64", "i64", "s64", "b64", "f64"};
+  static const char *const words[] = {"u8",  "i8",  "s8",  "b8",  "u16", "i16",
+                                      "s16", "b16", "u32", "i32", "s32", "b32",
+                                      "f32", "u64", "i64", "s64", "b64", "f64"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (strcmp(type, words[i]) == 0)
       return (size_t)atoi(type + 1) / 8;
@@ -214,8 +215,8 @@ bool sim_launch_read_buffers(sim_launch_file *f, bool read_files) {
 }
 
 // --- parameters ---------------------------------------------------------------------------------
-// Packs one parameter into `room` bytes at `out`; its size, or -1 when it is refused. A parameter of
-// another size writes nothing.
+// Packs one parameter into `room` bytes at `out`; its size, or -1 when it is refused. A parameter
+// of another size writes nothing.
 static int pack_param(sim_launch_file *f, size_t index, json_t *spec, uint8_t *out, uint32_t room);
 
 static int refuse_param(sim_launch_file *f, size_t index, const char *what, const char *name) {

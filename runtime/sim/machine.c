@@ -123,6 +123,9 @@ bool sim_write(sim_machine *machine, uint64_t address, const void *bytes, size_t
 bool sim_read(sim_machine *machine, uint64_t address, void *out_bytes, size_t len) {
   return sim_mem_host_read(machine->mem, address, out_bytes, len);
 }
+bool sim_written(sim_machine *machine, uint64_t address, uint8_t *out, size_t len) {
+  return sim_mem_host_written(machine->mem, address, out, len);
+}
 bool sim_poison(sim_machine *machine, uint64_t address, const void *bytes, size_t len) {
   return sim_mem_host_poison(machine->mem, address, bytes, len);
 }

@@ -139,6 +139,7 @@ sim_region *sim_mem_below(const sim_mem *mem, uint64_t address);
 // Host access by address; false when the range is not inside one live allocation.
 bool sim_mem_host_write(sim_mem *mem, uint64_t address, const void *bytes, size_t len);
 bool sim_mem_host_read(sim_mem *mem, uint64_t address, void *out_bytes, size_t len);
+bool sim_mem_host_written(sim_mem *mem, uint64_t address, uint8_t *out, size_t len); // 1 or 0 each
 bool sim_mem_host_poison(sim_mem *mem, uint64_t address, const void *bytes, size_t len);
 
 // --- faults -------------------------------------------------------------------------------------

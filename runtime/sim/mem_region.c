@@ -222,3 +222,12 @@ bool sim_mem_host_read(sim_mem *mem, uint64_t address, void *out_bytes, size_t l
     memcpy(out_bytes, region->data + (address - region->base), len);
   return region != NULL;
 }
+
+bool sim_mem_host_written(sim_mem *mem, uint64_t address, uint8_t *out, size_t len) {
+  sim_region *region = host_range(mem, address, len);
+  for (size_t i = 0; region && i < len; i++) {
+    size_t at = address - region->base + i;
+    out[i] = region->all_init || (region->init[at >> 3] >> (at & 7) & 1);
+  }
+  return region != NULL;
+}

@@ -63,6 +63,8 @@ uint64_t sim_alloc(sim_machine *machine, size_t bytes, const char *name); // uni
 bool sim_free(sim_machine *machine, uint64_t address);
 bool sim_write(sim_machine *machine, uint64_t address, const void *bytes, size_t len); // marks initialised
 bool sim_read(sim_machine *machine, uint64_t address, void *out_bytes, size_t len);    // uninit allowed
+// out[i] = 1 where byte i of the range has been written, 0 where it still holds poison.
+bool sim_written(sim_machine *machine, uint64_t address, uint8_t *out, size_t len);
 // Marks a range as never written while giving it bytes (poison).
 bool sim_poison(sim_machine *machine, uint64_t address, const void *bytes, size_t len);
 

@@ -1,5 +1,6 @@
-// Any bytes as a launch file of ptxsim: refused with one line, or read; its parameters are then packed
-// for an entry that takes as many as it gives, and once more for one that takes them in other sizes.
+// Any bytes as a launch file of ptxsim: refused with one line, or read; its parameters are then
+// packed for an entry that takes as many as it gives, and once more for one that takes them in
+// other sizes.
 #include "runtime/sim/launch_file.h"
 #include <stdlib.h>
 #include <string.h>

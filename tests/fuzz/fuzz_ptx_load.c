@@ -1,4 +1,5 @@
-// Any bytes as PTX for the simulator: refused with one line, or every instruction matched and decoded.
+// Any bytes as PTX for the simulator: refused with one line, or every instruction matched and
+// decoded.
 #include "runtime/sim/sim_api.h"
 #include <stdlib.h>
 #include <string.h>

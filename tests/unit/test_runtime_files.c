@@ -150,7 +150,7 @@ enum { ROWS = 6, COLS = 8 };
 static const int64_t shape[2] = {ROWS, COLS}, dense[2] = {COLS, 1};
 
 static check_array bf16_array(const uint16_t *data) {
-  return (check_array){TL_BF16, 2, shape, dense, data, false};
+  return (check_array){TL_BF16, 2, shape, dense, data, false, NULL};
 }
 
 static void fill_bf16(uint16_t *data) {
@@ -238,8 +238,20 @@ static void poison_is_no_result(void **state) {
   assert_true(r.passed); // not poisoned before: a NaN is a NaN
   g.was_poison = w.was_poison = true;
   check_compare(&g, &w, &r);
-  assert_true(r.passed); // in 16 bits poison is also a NaN that a program may copy from its input
-  want[3] = 0x3F80;
+  assert_false(r.passed); // the reference wrote one, the bits say that the device did not
+  uint8_t written[sizeof got];
+  memset(written, 1, sizeof written);
+  g.written = written;
+  check_compare(&g, &w, &r);
+  assert_true(r.passed); // the device did: it copied the bits from its input
+  written[2 * 3 + 1] = 0;
+  check_compare(&g, &w, &r);
+  assert_false(r.passed); // half of an element is not written
+  assert_int_equal(r.worst[1], 3);
+  got[3] = want[3] = 0x3F80;
+  check_compare(&g, &w, &r);
+  assert_false(r.passed); // whatever lies there
+  got[3] = 0xFFFF;
   check_compare(&g, &w, &r);
   assert_false(r.passed); // but no number
   assert_int_equal(r.worst[1], 3);
@@ -266,7 +278,8 @@ static void integers_must_be_equal(void **state) {
   (void)state;
   static const int64_t one[1] = {3}, unit[1] = {1};
   int64_t want[3] = {INT64_MAX, -1, 0}, got[3] = {INT64_MAX - 1, -1, 0};
-  check_array w = {TL_I64, 1, one, unit, want, false}, g = {TL_I64, 1, one, unit, got, false};
+  check_array w = {TL_I64, 1, one, unit, want, false, NULL},
+              g = {TL_I64, 1, one, unit, got, false, NULL};
   check_result r;
   check_compare(&g, &w, &r);
   assert_false(r.passed); // the same double, not the same integer
@@ -282,12 +295,12 @@ static void elements_are_found_by_stride(void **state) {
   static const int64_t at[][2] = {{0, 0}, {0, 1}, {0, 3}, {1, 0}, {1, 2}, {1, 3}};
   static const int64_t f4_shape[2] = {2, 4}, f4_stride[2] = {4, 1};
   static const unsigned bits[] = {1, 2, 4, 5, 7, 0};
-  check_array array = {TL_F4E2M1, 2, f4_shape, f4_stride, packed, false};
+  check_array array = {TL_F4E2M1, 2, f4_shape, f4_stride, packed, false, NULL};
   for (int i = 0; i < 6; i++)
     assert_int_equal(check_element_bits(&array, at[i]), bits[i]);
   static const float columns[6] = {1, 2, 3, 4, 5, 6}; // 2 x 3, column by column
   static const int64_t f_shape[2] = {2, 3}, f_stride[2] = {1, 2};
-  check_array fortran = {TL_F32, 2, f_shape, f_stride, columns, false};
+  check_array fortran = {TL_F32, 2, f_shape, f_stride, columns, false, NULL};
   static const int64_t last[2] = {0, 2};
   assert_true(check_element(&fortran, last) == 5);
 }
