@@ -38,41 +38,60 @@ const char *sim_error(const sim_machine *machine) {
   return machine->error.data ? machine->error.data : "";
 }
 
-void sim_fail(sim_warp *w, const sim_op *op, uint32_t lanes, sim_verdict verdict, const char *fmt,
-              ...) {
+// The .tile line of the first op of a PTX line; NULL: unknown.
+static const sim_loc *loc_of_line(const sim_program *program, uint32_t line) {
+  for (uint32_t i = 0; i < program->nops; i++)
+    if (program->ops[i].line == line)
+      return &program->locs[program->ops[i].loc];
+  return NULL;
+}
+
+static void print_loc(tl_buf *out, const char *what, const sim_loc *loc) {
+  if (loc && loc->line)
+    tl_buf_printf(out, "%s%s:%d", what, loc->path ? loc->path : "?", loc->line);
+}
+
+// `earlier`: PTX line of the other instruction involved, or 0.
+static void report(sim_warp *w, const sim_op *op, uint32_t lanes, sim_verdict verdict,
+                   uint32_t earlier, const char *text) {
   sim_launch_state *launch = w->cta->launch;
   if (launch->verdict != SIM_OK)
     return;
   launch->verdict = verdict;
-  tl_buf text = {0}, line = {0};
-  va_list args;
-  va_start(args, fmt);
-  tl_buf_vprintf(&text, fmt, args);
-  va_end(args);
+  tl_buf line = {0};
   const sim_program *program = w->cta->program;
   const ptx_instr *instr = op ? program->instrs[op - program->ops] : NULL;
-  const sim_loc *loc = op ? &program->locs[op->loc] : NULL;
-  tl_buf_printf(&line, "%s:%u: %s: ", launch->module->ptx->path, op ? op->line : 0,
-                sim_verdict_name(verdict));
-  tl_buf_printf(&line, "%s", text.data);
+  tl_buf_printf(&line, "%s:%u: %s: %s", launch->module->ptx->path, op ? op->line : 0,
+                sim_verdict_name(verdict), text);
   tl_buf_printf(&line, "\n  in %s, CTA (%u,%u,%u), warp %u", program->entry, w->cta->id[0],
                 w->cta->id[1], w->cta->id[2], w->index);
   if (lanes)
     tl_buf_printf(&line, ", lanes %08x", lanes);
-  if (loc && loc->line)
-    tl_buf_printf(&line, "\n  from %s:%d", loc->path ? loc->path : "?", loc->line);
+  print_loc(&line, "\n  from ", op ? &program->locs[op->loc] : NULL);
+  print_loc(&line, "\n  the earlier one from ", earlier ? loc_of_line(program, earlier) : NULL);
   if (instr) {
     tl_buf_puts(&line, "\n  ");
     ptx_print_instr(instr, &line);
   }
   sim_machine_error(launch->machine, "%s", line.data);
-  tl_buf_free(&text);
   tl_buf_free(&line);
+}
+
+void sim_fail(sim_warp *w, const sim_op *op, uint32_t lanes, sim_verdict verdict, const char *fmt,
+              ...) {
+  tl_buf text = {0};
+  va_list args;
+  va_start(args, fmt);
+  tl_buf_vprintf(&text, fmt, args);
+  va_end(args);
+  report(w, op, lanes, verdict, 0, text.data);
+  tl_buf_free(&text);
 }
 
 void sim_fail_memory(sim_warp *w, const sim_op *op) {
   const sim_fault *fault = w->view.fault;
-  sim_fail(w, op, fault->lane >= 0 ? 1u << fault->lane : 0, fault->verdict, "%s", fault->text);
+  report(w, op, fault->lane >= 0 ? 1u << fault->lane : 0, fault->verdict, fault->earlier,
+         fault->text);
 }
 
 // --- machines -----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ static bool fault(sim_mem_view *view, sim_verdict verdict, int lane, uint64_t ad
   f->lane = lane;
   f->address = address;
   f->line = view->line;
+  f->earlier = 0;
   snprintf(f->text, sizeof f->text, "%s of %u bytes at 0x%llx, lane %d: %s", verb_words[what],
            bytes, (unsigned long long)address, lane, why);
   return false;

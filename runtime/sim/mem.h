@@ -148,6 +148,7 @@ typedef struct sim_fault {
   int lane;            // lane within the warp; -1: none in particular
   uint64_t address;    // as the instruction gave it
   uint32_t line;       // PTX line of the instruction
+  uint32_t earlier;    // and of the other one, where two are at odds; 0: none
   char text[600];      // one sentence or two; the caller adds CTA, warp and source line
 } sim_fault;
 

@@ -332,6 +332,7 @@ static bool report_proxy(const sim_race_agent *agent, const sim_region *region, 
   fault->lane = -1;
   fault->address = region->base + offset;
   fault->line = line;
+  fault->earlier = epoch_line(earlier);
   snprintf(fault->text, sizeof fault->text,
            "no fence.proxy.async lies between the write of '%s' + 0x%llx at PTX line %u by %s and "
            "the %s by the async proxy at PTX line %u",
@@ -359,6 +360,7 @@ static bool report(const sim_race_agent *agent, const sim_region *region, uint64
   fault->lane = lane;
   fault->address = region->base + offset;
   fault->line = line;
+  fault->earlier = epoch_line(earlier);
   snprintf(fault->text, sizeof fault->text,
            "race on '%s' + 0x%llx (%u bytes): %s at PTX line %u%s by %s, and %s at PTX line %u by "
            "%s, lane %d: %s",
