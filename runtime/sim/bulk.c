@@ -73,6 +73,8 @@ bool sim_bulk_check_global(sim_bulk *bulk, uint64_t address, uint64_t bytes, boo
 bool sim_bulk_check_shared(sim_bulk *bulk, sim_region *region, uint64_t offset, uint64_t bytes,
                            bool writes) {
   sim_warp *w = bulk->warp;
+  if (w->view.count_stats)
+    *(writes ? &w->view.bulk_load_bytes : &w->view.bulk_store_bytes) += bytes;
   if (region->typed_hi && sim_region_is_typed(region, offset, offset + bytes)) {
     sim_fail(w, bulk->op, 1u << bulk->lane, SIM_MBAR_MISUSE,
              "the asynchronous %s of '%s' + 0x%" PRIx64 " (%" PRIu64

@@ -364,9 +364,10 @@ void sim_exec_mbar_wait(sim_warp *w, const sim_op *op, uint32_t mask) {
     const sim_mbar *bar = resolve(w, op, first, at[first], &cta);
     w->stay = true;
     w->wait_at = bar->offset;
-    launch->machine->counters.barrier_waits++;
+    launch->machine->counters.mbar_waits_slept++;
     return;
   }
+  launch->machine->counters.mbar_waits++;
   sim_set_pred(w, op->d, mask, over);
 }
 

@@ -2,6 +2,8 @@
 // shmem_matrix.c.
 #include "runtime/sim/exec.h"
 
+enum { TIMED = 64 }; // one in so many is timed
+
 void sim_exec_ldmatrix(sim_warp *w, const sim_op *op, uint32_t mask) {
   const sim_matrix_info *info = op->extra;
   uint64_t addr[32];
@@ -55,13 +57,13 @@ void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask) {
   for (int k = 0; k < info->desc.c_regs; k++)
     c[k] = sim_src(w, info->c[k]), d[k] = sim_dst(w, info->d[k]);
   sim_machine *machine = w->cta->launch->machine;
-  double begin = sim_tensor_begin(machine);
+  double begin = sim_tensor_begin(machine, TIMED);
   machine->counters.mma_instructions++;
   machine->counters.macs += (uint64_t)info->desc.form.m * 8 * info->desc.form.k;
   w->cta->effects++;
   if (!info->scaled) {
     sim_mma(&info->desc, a, b, c, d, NULL);
-    sim_tensor_end(machine, begin);
+    sim_tensor_end(machine, begin, TIMED);
     return;
   }
   sim_mma_scales scales = {.a = sim_src(w, info->scale_a), .b = sim_src(w, info->scale_b)};
@@ -75,5 +77,5 @@ void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask) {
     return;
   }
   sim_mma(&info->desc, a, b, c, d, &scales);
-  sim_tensor_end(machine, begin);
+  sim_tensor_end(machine, begin, TIMED);
 }

@@ -233,9 +233,9 @@ static void multiply(sim_event *event) {
 
 static void land_now(sim_event *event) {
   sim_machine *machine = event->warp->cta->launch->machine;
-  double begin = sim_tensor_begin(machine);
+  double begin = sim_tensor_begin(machine, 1);
   multiply(event);
-  sim_tensor_end(machine, begin);
+  sim_tensor_end(machine, begin, 1);
 }
 
 static void land(sim_event *event, uint32_t lanes) {
@@ -336,9 +336,9 @@ static sim_event *issue(sim_warp *first, const sim_op *op) {
 static void start(sim_warp *first, const sim_op *op) {
   const sim_wgmma_form *f = &((const sim_wgmma_info *)op->extra)->desc.form;
   sim_machine *machine = first->cta->launch->machine;
-  double begin = sim_tensor_begin(machine);
+  double begin = sim_tensor_begin(machine, 1);
   sim_event *event = issue(first, op);
-  sim_tensor_end(machine, begin);
+  sim_tensor_end(machine, begin, 1);
   if (!event)
     return;
   machine->counters.mma_instructions += 4;

@@ -366,7 +366,7 @@ static sim_verdict check_launch(sim_machine *machine, const sim_program *program
 
 double sim_now(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

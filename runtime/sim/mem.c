@@ -437,10 +437,12 @@ static void clear_lanes(uint32_t lanes, sim_access access, uint32_t *const plane
 static void count_access(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],
                          uint32_t bytes, bool is_load) {
   uint64_t total = (uint64_t)__builtin_popcount(g->mask) * bytes;
-  if (g->region->space == SIM_SPACE_SHARED)
+  if (g->region->space == SIM_SPACE_SHARED) {
     view->bank_conflicts += sim_bank_conflicts(addr, g->mask, bytes);
-  else if (g->region->space == SIM_SPACE_GLOBAL)
+    *(is_load ? &view->shared_load_bytes : &view->shared_store_bytes) += total;
+  } else if (g->region->space == SIM_SPACE_GLOBAL) {
     *(is_load ? &view->global_load_bytes : &view->global_store_bytes) += total;
+  }
 }
 
 static bool load_group(sim_mem_view *view, const group *g, const uint64_t addr[SIM_LANES],

@@ -169,7 +169,8 @@ typedef struct sim_mem_view {
   bool check_uninit;
   sim_region *last_global; // last hit; start with NULL
   // statistics, summed over the view's accesses
-  uint64_t global_load_bytes, global_store_bytes, bank_conflicts;
+  uint64_t global_load_bytes, global_store_bytes, shared_load_bytes, shared_store_bytes;
+  uint64_t bulk_load_bytes, bulk_store_bytes, bank_conflicts;
   bool count_stats;
 } sim_mem_view;
 

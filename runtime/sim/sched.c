@@ -158,11 +158,16 @@ static bool release_warp_barrier(sim_warp *w, sim_path *path, const sim_op *op) 
 // --- one instruction ----------------------------------------------------------------------------
 static void trace(const sim_warp *w, const sim_op *op, uint32_t pc, uint32_t exec) {
   FILE *out = w->cta->launch->machine->options.trace;
+  const sim_program *program = w->cta->program;
+  const sim_loc *loc = &program->locs[op->loc];
   tl_buf text = {0};
-  if (w->cta->program->instrs[pc])
-    ptx_print_instr(w->cta->program->instrs[pc], &text);
-  fprintf(out, "cta %u,%u,%u warp %u line %u mask %08x %s\n", w->cta->id[0], w->cta->id[1],
-          w->cta->id[2], w->index, op->line, exec, text.data ? text.data : "end");
+  if (program->instrs[pc])
+    ptx_print_instr(program->instrs[pc], &text);
+  fprintf(out, "cta %u,%u,%u warp %u line %u mask %08x ", w->cta->id[0], w->cta->id[1],
+          w->cta->id[2], w->index, op->line, exec);
+  if (loc->line)
+    fprintf(out, "%s:%d ", loc->path ? loc->path : "?", loc->line);
+  fprintf(out, "%s\n", text.data ? text.data : "end");
   tl_buf_free(&text);
 }
 
@@ -508,6 +513,10 @@ static void end_cta(sim_cta *cta) {
              "the CTA ended before this asynchronous operation was waited for");
   }
   for (uint32_t i = 0; i < cta->nwarps; i++) {
+    counters->shared_load_bytes += cta->warps[i].view.shared_load_bytes;
+    counters->shared_store_bytes += cta->warps[i].view.shared_store_bytes;
+    counters->bulk_load_bytes += cta->warps[i].view.bulk_load_bytes;
+    counters->bulk_store_bytes += cta->warps[i].view.bulk_store_bytes;
     counters->global_load_bytes += cta->warps[i].view.global_load_bytes;
     counters->global_store_bytes += cta->warps[i].view.global_store_bytes;
     counters->shared_bank_conflicts += cta->warps[i].view.bank_conflicts;

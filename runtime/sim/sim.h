@@ -297,14 +297,16 @@ static inline void sim_set_pred(sim_warp *warp, int32_t index, uint32_t mask, ui
     }                                                                                              \
   }
 
-double sim_now(void); // seconds of the host's clock
-// Time spent in tensor instructions, when statistics are on: between a begin and its end.
-static inline double sim_tensor_begin(const sim_machine *machine) {
-  return machine->options.stats ? sim_now() : 0;
+double sim_now(void); // seconds of this thread on its processor
+// Time spent in tensor instructions, when statistics are on: between a begin and its end. The clock
+// costs as much as a small instruction, so of those one in `every` is measured and stands for all.
+static inline double sim_tensor_begin(const sim_machine *machine, uint32_t every) {
+  bool timed = machine->options.stats && machine->counters.mma_instructions % every == 0;
+  return timed ? sim_now() : -1;
 }
-static inline void sim_tensor_end(sim_machine *machine, double begin) {
-  if (machine->options.stats)
-    machine->counters.tensor_seconds += sim_now() - begin;
+static inline void sim_tensor_end(sim_machine *machine, double begin, uint32_t every) {
+  if (begin >= 0)
+    machine->counters.tensor_seconds += (sim_now() - begin) * every;
 }
 
 // --- failing ------------------------------------------------------------------------------------

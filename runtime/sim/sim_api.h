@@ -87,9 +87,14 @@ bool sim_entry_params(const sim_module *module, const char *entry, int *out_coun
 
 typedef struct sim_counters {
   uint64_t warp_instructions, thread_instructions;
-  uint64_t global_load_bytes, global_store_bytes, shared_bank_conflicts, barrier_waits;
+  uint64_t global_load_bytes, global_store_bytes; // asynchronous copies included
+  uint64_t shared_load_bytes, shared_store_bytes; // by instructions of warps
+  uint64_t bulk_load_bytes, bulk_store_bytes;     // into and out of shared memory by bulk copies
+  uint64_t shared_bank_conflicts;
+  uint64_t barrier_arrivals;             // of warps at CTA barriers
+  uint64_t mbar_waits, mbar_waits_slept; // of warps at mbarriers; those that had to wait
   uint64_t mma_instructions, macs; // tensor instructions by warp; multiply-accumulates they did
-  double seconds;                  // host time inside sim_launch
+  double seconds;                  // of the host's processor inside sim_launch
   double tensor_seconds;           // of it, in tensor instructions (0 without options.stats)
 } sim_counters;
 const sim_counters *sim_stats(const sim_machine *machine); // of the last launch

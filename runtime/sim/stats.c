@@ -5,10 +5,21 @@
 
 static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
-// How fast the host was, tensor instructions apart from all others.
-static void print_speed(const sim_counters *c, FILE *out) {
+static void print_bytes(FILE *out, const char *what, uint64_t loaded, uint64_t stored) {
+  fprintf(out, "%-20s %" PRIu64 " loaded, %" PRIu64 " stored\n", what, loaded, stored);
+}
+
+// How much of the program is tensor work, and how fast the host was at that and at all else.
+static void print_tensor(const sim_counters *c, FILE *out) {
   uint64_t others = c->thread_instructions - 32 * c->mma_instructions;
+  uint64_t global = c->global_load_bytes + c->global_store_bytes;
   double rest = c->seconds - c->tensor_seconds;
+  fprintf(out,
+          "tensor instructions  %" PRIu64 " by warp, %.2f %% of all; %.1f multiply-accumulates "
+          "per byte of global memory\n",
+          c->mma_instructions,
+          100 * ratio((double)c->mma_instructions, (double)c->warp_instructions),
+          ratio((double)c->macs, (double)global));
   fprintf(out, "outside tensor ops   %.3f seconds, %.1f M thread instructions per second\n", rest,
           ratio((double)others, rest) * 1e-6);
   fprintf(out, "tensor ops           %.3f seconds, %" PRIu64 " multiply-accumulates, %.3f ns each\n",
@@ -19,16 +30,18 @@ void sim_print_stats(const sim_machine *machine, FILE *out) {
   const sim_counters *c = &machine->counters;
   fprintf(out, "warp instructions    %" PRIu64 "\n", c->warp_instructions);
   fprintf(out, "thread instructions  %" PRIu64 "\n", c->thread_instructions);
-  fprintf(out, "mma instructions     %" PRIu64 "\n", c->mma_instructions);
-  fprintf(out, "barrier arrivals     %" PRIu64 "\n", c->barrier_waits);
-  fprintf(out, "global bytes         %" PRIu64 " loaded, %" PRIu64 " stored\n",
-          c->global_load_bytes, c->global_store_bytes);
+  print_bytes(out, "global bytes", c->global_load_bytes, c->global_store_bytes);
+  print_bytes(out, "shared bytes", c->shared_load_bytes, c->shared_store_bytes);
+  print_bytes(out, "bulk copy bytes", c->bulk_load_bytes, c->bulk_store_bytes);
   fprintf(out, "bank conflicts       %" PRIu64 "\n", c->shared_bank_conflicts);
+  fprintf(out, "CTA barriers         %" PRIu64 " arrivals of warps\n", c->barrier_arrivals);
+  fprintf(out, "mbarrier waits       %" PRIu64 ", of which slept %" PRIu64 " times\n", c->mbar_waits,
+          c->mbar_waits_slept);
   fprintf(out, "seconds              %.3f (%.1f M thread instructions per second)\n", c->seconds,
           ratio((double)c->thread_instructions, c->seconds) * 1e-6);
   if (!machine->options.stats)
     return;
-  print_speed(c, out);
+  print_tensor(c, out);
   fprintf(out, "form                 count        with lanes off\n");
   for (int i = 1; i < PTX_FORM_COUNT; i++)
     if (machine->form_counts[i])

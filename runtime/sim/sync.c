@@ -102,7 +102,7 @@ static bool arrive(sim_warp *w, const sim_op *op, uint32_t id) {
     barrier->waiting_warps |= bit;
   if (w->view.agent)
     sim_race_bar_arrive(w->view.agent, id);
-  w->cta->launch->machine->counters.barrier_waits++;
+  w->cta->launch->machine->counters.barrier_arrivals++;
   return true;
 }
 
