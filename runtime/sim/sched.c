@@ -8,6 +8,7 @@
 #include "runtime/sim/async.h"
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum {
   RR_QUANTUM = 32,
@@ -445,6 +446,15 @@ static void init_warp(sim_cta *cta, sim_warp *w, uint32_t index) {
     sim_region_reset(&w->local, options->seed + index);
 }
 
+// PTX of nvcc names thousands of registers: in pages of 2 MiB they cost few page faults.
+static void *alloc_registers(size_t bytes) {
+  size_t page = bytes >> 20 ? (size_t)2 << 20 : 128;
+  void *block = aligned_alloc(page, (bytes + page - 1) & ~(page - 1));
+  if (block && bytes >> 20)
+    madvise(block, bytes, MADV_HUGEPAGE); // where the host has them
+  return block;
+}
+
 static sim_cta *new_cta(sim_launch_state *launch) {
   const sim_program *program = launch->program;
   sim_cta *cta = calloc(1, sizeof *cta);
@@ -453,7 +463,7 @@ static sim_cta *new_cta(sim_launch_state *launch) {
   cta->program = program;
   cta->nwarps = launch->nwarps;
   cta->warps = calloc(cta->nwarps, sizeof *cta->warps);
-  cta->reg_block = aligned_alloc(128, (size_t)cta->nwarps * program->nregs * 128);
+  cta->reg_block = alloc_registers((size_t)cta->nwarps * program->nregs * 128);
   cta->pred_block = malloc((size_t)cta->nwarps * program->npreds * 4);
   TL_ASSERT(cta->warps && cta->reg_block && cta->pred_block, "out of memory");
   if (launch->shared_total)
