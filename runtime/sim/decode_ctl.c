@@ -52,6 +52,12 @@ void dec_body(sim_decoder *d, const ptx_stmts *body) {
   d->scope = scope->outer;
 }
 
+// launch_dependents says when the next grid may start, which here is when this one has ended.
+void dec_griddep(sim_decoder *d) {
+  sim_op op = dec_op(d, dec_has(d, "wait") ? sim_exec_grid_wait : sim_exec_nop);
+  dec_emit(d, &op);
+}
+
 void dec_nop(sim_decoder *d) {
   sim_op op = dec_op(d, sim_exec_nop);
   dec_emit(d, &op);

@@ -189,6 +189,7 @@ void sim_exec_activemask(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_elect(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_bar_warp(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_fence(sim_warp *w, const sim_op *op, uint32_t mask);
+void sim_exec_grid_wait(sim_warp *w, const sim_op *op, uint32_t mask);
 
 // sync.c: CTA barriers
 typedef enum sim_bar_kind {

@@ -157,3 +157,10 @@ void sim_exec_fence(sim_warp *w, const sim_op *op, uint32_t mask) { // sub: sim_
   if (w->view.agent)
     sim_race_fence(w->view.agent, (sim_scope)op->sub);
 }
+
+// griddepcontrol.wait: what the grids before this one wrote is visible from here on.
+void sim_exec_grid_wait(sim_warp *w, const sim_op *op, uint32_t mask) {
+  (void)op, (void)mask;
+  if (w->view.agent)
+    sim_race_wait_grids(w->view.agent);
+}

@@ -406,7 +406,8 @@ sim_verdict sim_launch(sim_module *module, const sim_launch_desc *desc) {
   sim_region_write(&launch.param, 0, desc->params, desc->params_bytes);
   launch.param.read_only = true;
   sim_race_begin(machine->race, launch.nwarps,
-                 (uint64_t)desc->grid[0] * desc->grid[1] * desc->grid[2], desc->grid);
+                 (uint64_t)desc->grid[0] * desc->grid[1] * desc->grid[2], desc->grid,
+                 desc->dependent);
   sim_run_grid(&launch);
   sim_region_free(&launch.param);
   machine->counters.seconds = sim_now() - start;

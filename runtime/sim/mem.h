@@ -99,7 +99,9 @@ typedef struct sim_region {
   uint64_t typed_lo, typed_hi;  // all marked bytes lie in [typed_lo, typed_hi)
   struct sim_race_cell *shadow; // one per 4 bytes; NULL: not touched yet, or not tracked
   struct sim_race *shadow_owner;
-  uint32_t shadow_launch; // the launch the shadow belongs to
+  uint32_t shadow_launch;       // the launch the shadow belongs to
+  struct sim_race_cell *before; // of the launch before a dependent one; NULL: none
+  uint32_t before_launch;       // the dependent one
 } sim_region;
 
 // A region outside the global space. `name` is copied. Uninitialised at first.

@@ -47,8 +47,7 @@ void sim_region_init(sim_region *region, sim_space space, uint64_t base, size_t 
 }
 
 void sim_region_free(sim_region *region) {
-  if (region->shadow)
-    sim_race_forget(region);
+  sim_race_forget(region);
   free(region->data);
   free(region->init);
   free(region->name);
@@ -57,8 +56,7 @@ void sim_region_free(sim_region *region) {
 }
 
 void sim_region_reset(sim_region *region, uint64_t seed) {
-  if (region->shadow)
-    sim_race_forget(region);
+  sim_race_forget(region);
   region->all_init = false;
   free(region->typed);
   region->typed = NULL;
@@ -115,6 +113,7 @@ static void put_bytes(sim_region *region, size_t offset, const void *bytes, size
     return;
   memcpy(region->data + offset, bytes, len);
   sim_region_mark(region, offset, len, written);
+  sim_race_host_write(region, offset, len);
 }
 
 void sim_region_write(sim_region *region, size_t offset, const void *bytes, size_t len) {
@@ -185,8 +184,7 @@ bool sim_mem_release(sim_mem *mem, uint64_t address) {
   sim_region *region = sim_mem_below(mem, address);
   if (!region || region->base != address || region->freed)
     return false;
-  if (region->shadow)
-    sim_race_forget(region);
+  sim_race_forget(region);
   free(region->data);
   free(region->init);
   region->data = region->init = NULL;

@@ -43,10 +43,12 @@ void sim_race_free(sim_race *race) {
   free(race);
 }
 
-void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3]) {
+void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3],
+                    bool dependent) {
   TL_ASSERT(warps >= 1 && warps <= MAX_WARPS, "a CTA of %u warps", warps);
   race->launch++;
   race->proxies = false;
+  race->dependent = dependent;
   race->warps = warps;
   race->agents_per_cta = 2 * warps + BULK_AGENTS;
   race->ctas = ctas;
@@ -98,14 +100,17 @@ void sim_race_forget(sim_region *region) {
     break;
   }
   free(region->shadow);
-  region->shadow = NULL;
+  free(region->before);
+  region->shadow = region->before = NULL;
 }
 
 // calloc of a large shadow costs nothing until its pages are touched.
 static void need_shadow(sim_race *race, sim_region *region) {
   if (region->shadow && region->shadow_launch == race->launch)
     return;
-  if (region->shadow)
+  if (region->shadow && race->dependent && region->shadow_launch + 1 == race->launch)
+    sim_race_keep_before(race, region);
+  else if (region->shadow)
     sim_race_forget(region);
   region->shadow = must(calloc(region->bytes / 4 + 1, sizeof(sim_race_cell)));
   region->shadow_launch = race->launch;
@@ -519,6 +524,13 @@ bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t o
   need_shadow(race, region);
   if (race->set_count >= MAX_SETS)
     collect_sets(race);
+  if (sim_race_must_check_before(agent, region))
+    for (uint32_t m = mask; m; m &= m - 1) {
+      int lane = __builtin_ctz(m);
+      if (!sim_race_check_before(agent, region, offset[lane], bytes, lane, !is_read(kind), line,
+                                 fault))
+        return false;
+    }
   bool async = kind == SIM_RACE_ASYNC_READ || kind == SIM_RACE_ASYNC_WRITE;
   bool strong =
       kind == SIM_RACE_STRONG_READ || kind == SIM_RACE_STRONG_WRITE || kind == SIM_RACE_ATOMIC;
@@ -556,6 +568,9 @@ static bool run_range(sim_race_agent *issuer, uint64_t token, sim_region *region
   need_shadow(race, region);
   if (race->set_count >= MAX_SETS)
     collect_sets(race);
+  if (sim_race_must_check_before(issuer, region) &&
+      !sim_race_check_before(issuer, region, offset, bytes, -1, writes, line, fault))
+    return false;
   access_run a = {
       .agent = issuer, .region = region, .bytes = 4, .line = line, .kind = kind, .fault = fault};
   uint64_t e = token | (kind == SIM_RACE_ATOMIC ? STRONG_BIT : 0) |

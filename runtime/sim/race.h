@@ -32,7 +32,9 @@ sim_race *sim_race_new(void);
 void sim_race_free(sim_race *race);
 // A new launch: everything before is ordered before it. `warps` per CTA (at most 32), `ctas` in
 // all.
-void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3]);
+// `dependent`: but for the launch right before, whose accesses are ordered by sim_race_wait_grids.
+void sim_race_begin(sim_race *race, uint32_t warps, uint64_t ctas, const uint32_t grid[3],
+                    bool dependent);
 // The CTA with this linear index starts. `shared` (may be NULL) gets a cleared shadow.
 sim_race_cta *sim_race_cta_new(sim_race *race, uint64_t cta, sim_region *shared);
 void sim_race_cta_free(sim_race_cta *cta);
@@ -45,6 +47,7 @@ void sim_race_bar_complete(sim_race_cta *cta, uint32_t barrier, uint32_t warps);
 uint32_t sim_race_async_commit(sim_race_agent *agent);
 void sim_race_async_wait(sim_race_agent *agent, uint32_t token); // groups up to this one are done
 void sim_race_fence(sim_race_agent *agent, sim_scope scope);
+void sim_race_wait_grids(sim_race_agent *agent); // griddepcontrol.wait
 // A synchronisation object by key, for mbarriers, cluster barriers and the like: release joins the
 // agent's clock into it, acquire joins it into the agent's.
 void sim_race_release(sim_race_agent *agent, uint64_t key);
@@ -113,6 +116,8 @@ bool sim_race_access(sim_race_agent *agent, sim_region *region, const uint64_t o
                      sim_fault *fault);
 // The region goes away (or starts anew): its shadow is dropped.
 void sim_race_forget(sim_region *region);
+// The host has written these bytes: what launches did to them before is over.
+void sim_race_host_write(sim_region *region, uint64_t offset, uint64_t bytes);
 // The synchronising part of strong accesses: sem has SIM_SEM_* bits; after the access was checked.
 void sim_race_strong(sim_race_agent *agent, sim_region *region, uint64_t offset, bool reads,
                      bool writes, sim_access access);

@@ -31,6 +31,7 @@ enum { BULK_AGENTS = 32, MAX_AGENTS = 2 * MAX_WARPS + BULK_AGENTS };
 // Key spaces of sparse clocks beside the agents themselves.
 #define PROXIED_KEY(global) (UINT32_C(0x80000000) | (uint32_t)(global) << 29) // as proxied[global]
 #define INIT_KEY UINT32_C(0x40000000) // mbarriers initialised up to this clock are published
+#define GRIDS_KEY (INIT_KEY | UINT32_C(0x200000)) // 1: the grids before this one have been waited for
 enum { MAX_SETS = 1 << 18 };          // then unused sets are dropped
 
 typedef struct memo {
@@ -47,7 +48,8 @@ typedef struct sync_object {
 struct sim_race {
   uint32_t launch, warps, agents_per_cta;
   uint32_t grid[3];
-  bool proxies; // the launch has executed a proxy fence
+  bool proxies;   // the launch has executed a proxy fence
+  bool dependent; // the launch may have started before the one before it ended
   uint64_t ctas;
   // interned sets: set i is set_data[set_at[i] .. set_at[i] + set_len[i])
   uint64_t *set_data;
@@ -127,6 +129,18 @@ static inline bool hidden_from_async(const sim_race_agent *agent, uint64_t e, bo
   return sim_clocks_get(agent->foreign, PROXIED_KEY(global) | epoch_agent(e)) < epoch_clock(e);
 }
 
+// race_grid.c. The shadow that a dependent launch finds becomes that of the grid before it.
+void sim_race_keep_before(sim_race *race, sim_region *region);
+// Whether an access may conflict with the grid before this one; slow, asked only until it is waited
+// for. false: it does, and *fault says how.
+bool sim_race_check_before(const sim_race_agent *agent, const sim_region *region, uint64_t offset,
+                           uint64_t bytes, int lane, bool writes, uint32_t line, sim_fault *fault);
+static inline bool sim_race_must_check_before(const sim_race_agent *agent,
+                                              const sim_region *region) {
+  const sim_race *race = agent->cta->race;
+  return race->dependent && region->before && region->before_launch == race->launch &&
+         !sim_clocks_get(agent->foreign, GRIDS_KEY);
+}
 // race_sync.c
 void sim_race_drop_objects(sim_race *race);
 #endif

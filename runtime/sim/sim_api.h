@@ -77,6 +77,9 @@ typedef struct sim_launch_desc {
   const char *entry;
   uint32_t grid[3], block[3], cluster[3];
   uint32_t dynamic_smem_bytes;
+  // Programmatic dependent launch: the grid may start before the one launched last has ended, and
+  // must not touch what that one touches before griddepcontrol.wait.
+  bool dependent;
   const void *params;  // packed as the entry's .param list lays them out
   size_t params_bytes;
 } sim_launch_desc;

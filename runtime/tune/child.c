@@ -72,7 +72,7 @@ static bool agrees(const tile_param *param, const unsigned char *got, const unsi
                    size_t bytes, check_result *out) {
   int bits = tl_dtype_bits(param->dtype);
   int64_t elems = bits == 4 ? (int64_t)bytes * 2 : (int64_t)bytes / (bits < 8 ? 1 : bits / 8), one = 1;
-  check_array a = {param->dtype, 1, &elems, &one, got, true}, b = a;
+  check_array a = {param->dtype, 1, &elems, &one, got, true, NULL}, b = a;
   b.data = want;
   check_compare(&a, &b, out);
   double largest = out->floor * 262144;

@@ -24,7 +24,7 @@ typedef struct fixture {
 
 static void start(fixture *f) {
   static const uint32_t grid[3] = {CTAS, 1, 1};
-  sim_race_begin(f->race, WARPS, CTAS, grid);
+  sim_race_begin(f->race, WARPS, CTAS, grid, false);
   for (int c = 0; c < CTAS; c++) {
     sim_race_cta_free(f->cta[c]);
     f->cta[c] = sim_race_cta_new(f->race, (uint64_t)c, &f->shared[c]);
