@@ -250,8 +250,43 @@ static tilec_ref_result reference(const char *path, const char *text, size_t len
   return result;
 }
 
+// --- the boundary ------------------------------------------------------------------------------
+//
+// An internal error in here must not end the host's process: it comes back as text. Memory of the
+// broken compilation is lost, and so is the text it had printed.
+
+static void set_text(char **out_text, const char *text) { *out_text = strdup(text); }
+
+static bool guarded_compile(const char *path, const char *text, size_t len,
+                            const char *const *flags, int nflags, void **out_bytes, size_t *out_len,
+                            char **out_text) {
+  tl_escape escape;
+  if (setjmp(escape.to)) {
+    set_text(out_text, escape.text);
+    return false;
+  }
+  tl_escape_to = &escape;
+  bool good = compile(path, text, len, flags, nflags, out_bytes, out_len, out_text);
+  tl_escape_to = NULL;
+  return good;
+}
+
+static tilec_ref_result guarded_reference(const char *path, const char *text, size_t len,
+                                          const char *kernel, const char *const *flags, int nflags,
+                                          const tilec_ref_arg *args, int nargs, char **out_text) {
+  tl_escape escape;
+  if (setjmp(escape.to)) {
+    set_text(out_text, escape.text);
+    return TILEC_REF_REFUSED;
+  }
+  tl_escape_to = &escape;
+  tilec_ref_result result = reference(path, text, len, kernel, flags, nflags, args, nargs, out_text);
+  tl_escape_to = NULL;
+  return result;
+}
+
 __attribute__((visibility("default"))) const tilec_api *tilec_get_api(void);
 const tilec_api *tilec_get_api(void) {
-  static const tilec_api api = {TILEC_ABI, TILE_VERSION, compile, reference};
+  static const tilec_api api = {TILEC_ABI, TILE_VERSION, guarded_compile, guarded_reference};
   return &api;
 }

@@ -147,6 +147,34 @@ void cg_artifact_variant(cg_artifact *a, int kernel, const ir_func *func,
     insert_image(a, id, "cubin", image->cubin, image->cubin_len);
 }
 
+// SQLite reads the JSON: what is left of the object says how the record was measured.
+bool cg_artifact_record(cg_artifact *a, int kernel, const char *kernel_name, const char *json) {
+  static const char check_sql[] =
+      "SELECT json_valid(?1) AND json_extract(?1, '$.kernel') IS NOT NULL"
+      " AND json_extract(?1, '$.device') IS NOT NULL AND json_extract(?1, '$.shape') IS NOT NULL"
+      " AND json_extract(?1, '$.variant') IS NOT NULL AND json_extract(?1, '$.ns') > 0";
+  static const char insert_sql[] =
+      "INSERT OR REPLACE INTO tuning SELECT ?2, json_extract(?1, '$.device'),"
+      " json_extract(?1, '$.shape'), json_extract(?1, '$.variant'), json_extract(?1, '$.ns'),"
+      " json_remove(?1, '$.kernel', '$.device', '$.shape', '$.variant', '$.ns')"
+      " WHERE json_extract(?1, '$.kernel') = ?3 AND EXISTS (SELECT 1 FROM variant"
+      " WHERE kernel = ?2 AND name = json_extract(?1, '$.variant'))";
+  sqlite3_stmt *statement;
+  check(a, sqlite3_prepare_v2(a->db, check_sql, -1, &statement, NULL));
+  check(a, sqlite3_bind_text(statement, 1, json, -1, SQLITE_STATIC));
+  bool good = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0);
+  sqlite3_finalize(statement); // an error here is the text's: no JSON
+  if (!good)
+    return false;
+  check(a, sqlite3_prepare_v2(a->db, insert_sql, -1, &statement, NULL));
+  check(a, sqlite3_bind_text(statement, 1, json, -1, SQLITE_STATIC));
+  check(a, sqlite3_bind_int(statement, 2, kernel));
+  check(a, sqlite3_bind_text(statement, 3, kernel_name, -1, SQLITE_STATIC));
+  check(a, sqlite3_step(statement));
+  sqlite3_finalize(statement);
+  return true;
+}
+
 void cg_artifact_finish(cg_artifact *a, tl_buf *out) {
   check(a, sqlite3_exec(a->db, "COMMIT", NULL, NULL, NULL));
   sqlite3_int64 size = 0;

@@ -24,6 +24,9 @@ void cg_artifact_keys(cg_artifact *artifact, int kernel, const fe_contract *cont
 void cg_artifact_variant(cg_artifact *artifact, int kernel, const ir_func *func,
                          const fe_contract *contract, const cg_variant_info *info,
                          const cg_image *image);
+// A tuning record as a JSON object; one of another kernel, or of a variant that the artifact does not
+// have, is left out. False: it is no record.
+bool cg_artifact_record(cg_artifact *artifact, int kernel, const char *kernel_name, const char *json);
 // The file's bytes, appended to `out`; frees the artifact.
 void cg_artifact_finish(cg_artifact *artifact, tl_buf *out);
 #endif

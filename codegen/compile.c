@@ -5,6 +5,7 @@
 #include "codegen/embed.h"
 #include "codegen/limits.h"
 #include "codegen/ptx/ptxas.h"
+#include "codegen/records.h"
 #include "codegen/report.h"
 #include "frontend/parse.h"
 #include "ir/verify_channel.h"
@@ -244,9 +245,28 @@ typedef struct packing {
   int kernel_id;
   bool has_params;
   bool is_wrong; // the program, whatever the architecture
+  bool has_bad_records;
+  double started_ms;
+  int wanted, done; // variants of all kernels and targets, for the progress line
   unit *waiting; // assembling, oldest first
   int nwaiting, limit;
 } packing;
+
+// "[12/96] fp8_gemm_nt BM128_BN128 sm_90a", one line that is written over.
+static void show_progress(packing *p, const unit *u) {
+  FILE *out = p->s->options->progress;
+  if (!out)
+    return;
+  fprintf(out, "\r[%d/%d] %s %s %s\033[K", ++p->done, p->wanted, u->func->kernel, u->info.name,
+          u->func->target->name);
+  fflush(out);
+}
+
+static void end_progress(packing *p) {
+  FILE *out = p->s->options->progress;
+  if (out)
+    fprintf(out, "\r%d variants in %.1f s\033[K\n", p->done, (now_ms() - p->started_ms) * 1e-3);
+}
 
 static void pack_oldest(packing *p) {
   unit *u = &p->waiting[0];
@@ -261,6 +281,7 @@ static void pack_oldest(packing *p) {
   cg_artifact_variant(p->artifact, p->kernel_id, u->func, &u->instance->contract, &u->info,
                       &u->image);
   report(p->s, u, u->info.name);
+  show_progress(p, u);
   free_unit(u);
   memmove(p->waiting, p->waiting + 1, sizeof *u * (size_t)--p->nwaiting);
 }
@@ -349,7 +370,14 @@ static void pack_kernel(packing *p, const fe_kernel *kernel) {
       return;
     if (s->options->nsets && count > 1)
       count = 1; // --set leaves one
+    p->wanted += (s->options->default_only ? 1 : count) + 1; // at most
     pack_target(p, kernel, variants, count, s->options->targets[t]);
+  }
+  const char *error;
+  if (!failed(s) && !cg_records_add(p->artifact, p->kernel_id, kernel->name, s->options->input_path,
+                                    &s->arena, &error)) {
+    fprintf(s->err, "tilec: %s\n", error);
+    p->has_bad_records = true;
   }
 }
 
@@ -358,6 +386,7 @@ static int pack(session *s, fe_program *program) {
   packing p = {
       .s = s, .program = program, .artifact = cg_artifact_new(), .limit = limit < 1 ? 1 : limit};
   p.waiting = calloc((size_t)p.limit + 1, sizeof *p.waiting);
+  p.started_ms = now_ms();
   cg_artifact_meta(p.artifact, "compiler", "tilec " TILE_VERSION);
   cg_artifact_meta(p.artifact, "source", s->options->input_path);
   if (!s->ptxas && !s->options->no_ptxas)
@@ -372,10 +401,11 @@ static int pack(session *s, fe_program *program) {
   tl_buf bytes = {0};
   cg_artifact_finish(p.artifact, &bytes);
   free(p.waiting);
-  if (!failed(s))
+  end_progress(&p);
+  if (!failed(s) && !p.has_bad_records)
     cg_embed(s->options->emit, s->options->input_path, &bytes, s->out);
   tl_buf_free(&bytes);
-  return failed(s) ? 1 : 0;
+  return failed(s) || p.has_bad_records ? 1 : 0;
 }
 
 static void list_kernels(session *s, fe_program *program) {

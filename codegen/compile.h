@@ -35,6 +35,7 @@ typedef struct cg_options {
   ir_run_options passes;
   const char *remarks; // -Rpass=REGEX
   bool werror, time_report, print_resources;
+  FILE *progress; // how far a .tla has got, one line; NULL: nowhere
   FILE *tables; // where --print-resources goes; NULL: with the diagnostics
   bool default_only, no_ptxas; // for a run at once: the first variant that fits a target, PTX only
   int align; // 16, or 0: nothing is known beyond element alignment (single-variant stages)

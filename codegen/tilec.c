@@ -27,6 +27,7 @@ static const char help[] =
     "  --stop-after=PASS      end the pipeline there (with --emit=tir or sir)\n"
     "  --round-trip           print and read back the function after each pass\n"
     "  --time-report          where the time went\n"
+    "  --progress             how many variants are done, on standard error (default: on a terminal)\n"
     "  --print-resources      registers, spills, shared memory per variant, from ptxas\n"
     "  --explain ID           what a diagnostic means and what to do\n"
     "  --print-passes         the pipeline, in order\n"
@@ -183,6 +184,8 @@ static int parse_arg(request *r, char *arg, char **argv, int *index) {
     return o->emit = CG_LIST, 0;
   if (!strcmp(arg, "--time-report"))
     return o->time_report = true, 0;
+  if (!strcmp(arg, "--progress"))
+    return o->progress = stderr, 0;
   if (!strcmp(arg, "--print-resources"))
     return o->print_resources = true, 0;
   if (!strcmp(arg, "--round-trip"))
@@ -272,5 +275,7 @@ int main(int argc, char **argv) {
       r.options.targets[r.options.ntargets++] = tl_target_of(all[i]);
   }
   r.options.std_dir = find_std();
+  if (isatty(STDERR_FILENO) && isatty(STDOUT_FILENO))
+    r.options.progress = stderr;
   return run(&r);
 }

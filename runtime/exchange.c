@@ -44,27 +44,33 @@ static tile_status describe(const exchange_api *api, const tile_param *param, vo
   return TILE_OK;
 }
 
-tile_status tile_launch_objects(tile_kernel *kernel, const tile_objects *how, void *objects,
-                                const uint64_t *scalars, void *const *stream) {
-  if (!kernel || !how || !how->api || !how->get || !objects)
+static tile_status read_scalar(const tile_objects *how, const tile_param *param, void *object,
+                               tile_arg *arg) {
+  if (!object)
+    return tile_fail(TILE_E_INVALID, "'%s': no value", param->name);
+  arg->kind = tl_is_float(param->dtype) ? TILE_ARG_FLOAT : TILE_ARG_INT;
+  if (arg->kind == TILE_ARG_FLOAT)
+    arg->f = how->as_float(object);
+  else
+    arg->i = how->as_int(object);
+  return TILE_OK;
+}
+
+tile_status tile_launch_objects(const tile_objects *how, void *objects, void *const *stream) {
+  if (!how || !how->kernel || !how->api || !how->get || !how->as_int || !how->as_float || !objects)
     return tile_fail(TILE_E_INVALID, "tile_launch_objects: an argument is NULL");
   const exchange_api *api = how->api;
+  tile_kernel *kernel = how->kernel;
   if (api->header.major != 1 || !api->describe)
     return tile_fail(TILE_E_UNSUPPORTED, "DLPack's exchange table is of version %u%s",
                      api->header.major, api->describe ? "" : " and describes no tensors");
   tile_arg args[TILE_MAX_PARAMS];
   int32_t device = -1;
   for (int i = 0; i < kernel->nparams; i++) {
-    const tile_param *param = &kernel->params[i];
-    if (param->is_tensor) {
-      TILE_TRY(describe(api, param, how->get(objects, i), &args[i], &device));
-    } else if (tl_is_float(param->dtype)) {
-      args[i].kind = TILE_ARG_FLOAT;
-      memcpy(&args[i].f, scalars++, sizeof args[i].f);
-    } else {
-      args[i].kind = TILE_ARG_INT;
-      memcpy(&args[i].i, scalars++, sizeof args[i].i);
-    }
+    void *object = how->get(objects, i);
+    TILE_TRY(kernel->params[i].is_tensor
+                 ? describe(api, &kernel->params[i], object, &args[i], &device)
+                 : read_scalar(how, &kernel->params[i], object, &args[i]));
   }
   if (device < 0 || device >= how->ndevices || !how->devices[device])
     return tile_fail(TILE_E_NO_DEVICE, "cuda:%d has not been opened", device);

@@ -159,15 +159,16 @@ TILE_API tile_status tile_from_dlpack(const void *dl_tensor, tile_tensor *out);
 
 // tile_launch with the arrays of a language that offers DLPack's C exchange table (Python's torch).
 typedef struct tile_objects {
+  tile_kernel *kernel;
   const void *api;                              // DLPackExchangeAPI, major version 1
   void *(*get)(void *objects, ptrdiff_t index); // the argument at a position; PyTuple_GetItem
+  long long (*as_int)(void *object);            // PyLong_AsLongLong
+  double (*as_float)(void *object);             // PyFloat_AsDouble
   tile_device *const *devices;                  // by CUDA ordinal; NULL where none was opened
   int ndevices;
 } tile_objects;
-// `objects` holds one argument per parameter; `scalars` the scalar ones, in order, as int64_t or double.
-// `stream` NULL: the one the framework is working on.
-TILE_API tile_status tile_launch_objects(tile_kernel *kernel, const tile_objects *how, void *objects,
-                                         const uint64_t *scalars, void *const *stream);
+// `objects` holds one argument per parameter. `stream` NULL: the one the framework is working on.
+TILE_API tile_status tile_launch_objects(const tile_objects *how, void *objects, void *const *stream);
 
 // What this process has done so far. Serving adds to plans at most.
 typedef struct tile_counters {

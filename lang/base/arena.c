@@ -1,6 +1,7 @@
 // Bump allocation in growing chunks. calloc hands out zeroed pages lazily, so a large chunk costs
 // only what is touched.
 #include "lang/base/arena.h"
+#include "lang/base/assert.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@ struct tl_chunk {
 };
 
 static void out_of_memory(size_t bytes) {
+  if (tl_escape_to)
+    TL_UNREACHABLE("out of memory (%zu bytes wanted)", bytes);
   fprintf(stderr, "out of memory (%zu bytes wanted)\n", bytes);
   abort();
 }

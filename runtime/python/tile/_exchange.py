@@ -5,22 +5,23 @@ from . import _device, _lib
 
 _MOST_DEVICES = 64
 _devices = (c.c_void_p * _MOST_DEVICES)()
-_tables = {}  # by address of the framework's table; they live as long as the process
 
 
-def table(torch):
-    """What tile_launch_objects wants to know, or None where this torch has no table."""
+def _function(name):
+    return c.cast(getattr(c.pythonapi, name), c.c_void_p).value
+
+
+def objects_of(torch, kernel):
+    """What tile_launch_objects wants to know of a kernel, or None where this torch has no table. The
+    caller keeps it."""
     capsule = getattr(getattr(torch, "Tensor", None), "__dlpack_c_exchange_api__", None)
     if capsule is None:
         return None
     get = c.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = c.c_void_p, [c.py_object, c.c_char_p]
-    address = get(capsule, b"dlpack_exchange_api")
-    if address not in _tables:
-        take = c.cast(c.pythonapi.PyTuple_GetItem, c.c_void_p)
-        _tables[address] = _lib.Objects(address, take, c.cast(_devices, c.POINTER(c.c_void_p)),
-                                        _MOST_DEVICES)
-    return c.addressof(_tables[address])
+    return _lib.Objects(kernel, get(capsule, b"dlpack_exchange_api"), _function("PyTuple_GetItem"),
+                        _function("PyLong_AsLongLong"), _function("PyFloat_AsDouble"),
+                        c.cast(_devices, c.POINTER(c.c_void_p)), _MOST_DEVICES)
 
 
 def open_device(ordinal):

@@ -84,7 +84,7 @@ def _current_stream(ordinal):
 _CALL = """
 def __call__(self, %(names)s, *, stream=None, device=None):
     if %(exchange)s and device is None:
-        status = launch(handle, how, (%(names)s,), %(scalars)s, None if stream is None else by_ref(stream))
+        status = launch(how, (%(names)s,), None if stream is None else by_ref(stream))
         if status:
             self._not_exchanged(status, (%(names)s,), stream)
         return
@@ -101,8 +101,8 @@ def __call__(self, %(names)s, *, stream=None, device=None):
     if status:
         self._refused(status, key, (%(names)s,), stream)
 """
-_RESERVED = set("self stream device status handle how launch by_ref Tensor key found plans packed pack "
-                "plan ordinal run current raw pack_scalars _".split())
+_RESERVED = set("self stream device status how launch by_ref Tensor key found plans packed pack plan ordinal "
+                "run current raw _".split())
 
 
 def _by_ref(stream):
@@ -111,24 +111,21 @@ def _by_ref(stream):
 
 def _make_call(kernel):
     params, torch = kernel.params, sys.modules.get("torch")
-    how = _exchange.table(torch)
+    kernel._how = _exchange.objects_of(torch, kernel.handle)
     names = [p.name + "_" if keyword.iskeyword(p.name) or p.name in _RESERVED else p.name for p in params]
     tensors = [n for n, p in zip(names, params) if p.is_tensor]
-    scalars = [n for n, p in zip(names, params) if not p.is_tensor]
     parts = ["%s.shape, %s.stride(), %s.dtype, %s.get_device()" % ((n,) * 4) if p.is_tensor else n
              for n, p in zip(names, params)]
     source = _CALL % {
         "names": ", ".join(names), "key": ", ".join(parts),
         "addresses": ", ".join(n + ".data_ptr()" for n in tensors),
-        "exchange": " and ".join("%s.__class__ is Tensor" % n for n in tensors) if how and tensors else "False",
-        "scalars": "pack_scalars(%s)" % ", ".join(scalars) if scalars else "None"}
-    form = "".join("q" if p.dtype.startswith(("i", "u")) and p.dtype != "ue8m0" else "d"
-                   for p in params if not p.is_tensor)
+        "exchange": " and ".join("%s.__class__ is Tensor" % n for n in tensors) if kernel._how and tensors
+                    else "False"}
     short = getattr(getattr(torch, "_C", None), "_cuda_getCurrentRawStream", None)
     space = {"plans": kernel._plans, "pack": struct.Struct("%dQ" % len(tensors)).pack, "run": _lib.run_plan,
-             "raw": raw_stream, "current": short or _current_stream, "handle": kernel.handle,
-             "Tensor": getattr(torch, "Tensor", None), "how": how, "launch": _lib.launch_objects,
-             "by_ref": _by_ref, "pack_scalars": struct.Struct(form).pack}
+             "raw": raw_stream, "current": short or _current_stream,
+             "Tensor": getattr(torch, "Tensor", None), "launch": _lib.launch_objects, "by_ref": _by_ref,
+             "how": c.addressof(kernel._how) if kernel._how else None}
     exec(source, space)  # as collections.namedtuple does
     return space["__call__"]
 

@@ -59,8 +59,8 @@ class Counters(c.Structure):
 
 
 class Objects(c.Structure):
-    _fields_ = [("api", c.c_void_p), ("get", c.c_void_p), ("devices", c.POINTER(c.c_void_p)),
-                ("ndevices", c.c_int)]
+    _fields_ = [("kernel", c.c_void_p), ("api", c.c_void_p), ("get", c.c_void_p), ("as_int", c.c_void_p),
+                ("as_float", c.c_void_p), ("devices", c.POINTER(c.c_void_p)), ("ndevices", c.c_int)]
 
 
 VOID = c.c_void_p
@@ -121,7 +121,7 @@ run_plan = _held.tile_plan_run
 run_plan.restype, run_plan.argtypes = c.c_int, [VOID, c.c_char_p, VOID, c.c_size_t, VOID]
 launch_objects = _held.tile_launch_objects
 launch_objects.restype = c.c_int
-launch_objects.argtypes = [VOID, VOID, c.py_object, c.c_char_p, VOID]
+launch_objects.argtypes = [VOID, c.py_object, VOID]
 
 
 def fail(status):

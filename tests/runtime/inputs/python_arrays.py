@@ -1,5 +1,6 @@
 """The Python package on a simulated device: NumPy arrays, and tensors that quack like torch's."""
 import ctypes
+import os
 import sys
 import types
 
@@ -185,8 +186,23 @@ def exchange_table():
     refuses(ValueError, "host arrays need device", vadd, a, b, c)
 
 
+def compiling():
+    """A compiler that breaks down is an exception, not the end of the process."""
+    source = sys.argv[3]
+    vadd = tile.compile(source, "--arch=sm_90a", "--no-ptxas")["vadd"]
+    x, out = np.arange(10, dtype=np.float32), np.zeros(10, np.float32)
+    vadd(x, x, out, device=SIM)
+    assert (out == 2 * x).all() and tile.counters()["compiles"] == 1
+    refuses(tile.Error, "bad flag '--nonsense'", tile.compile, source, "--nonsense")
+    os.environ["TILE_PTXAS"] = "/bin/false"
+    for _ in range(2):
+        refuses(tile.Error, "internal error: ", tile.compile, source, "--arch=sm_90a")
+    vadd(x, x, out, device=SIM)
+
+
 numpy_arrays()
 strided_gemm()
 torch_tensors()
 exchange_table()
+compiling()
 print("python: every check passed")
