@@ -10,7 +10,7 @@
 #   FileCheck, count          LLVM's             not CMD  CMD must exit with 1, 2 or 3: a crash or an
 #   exits N CMD               exactly N                   internal error (70) is no expected failure
 #   golden FILE               standard input must equal FILE; `./dev rebase` rewrites it
-#   %libtile %libtilec        the libraries         %python   the interpreter that runs lit
+#   %libtile %libtilec %hw    libraries and bin/hw         %python   the interpreter that runs lit
 # Features: ptxas (an assembler was found), cuda (a GPU and its driver answer).
 import os
 import shutil
@@ -77,6 +77,7 @@ config.substitutions += [
     (r"%tilerun\b", os.path.join(tools, "tilerun")),
     (r"%tiletune\b", os.path.join(tools, "tiletune")),
     (r"%ptxsim\b", os.path.join(tools, "ptxsim")),
+    (r"%hw\b", os.path.join(tools, "hw")),
     (r"%libtilec\b", os.path.join(build, "lib", "libtilec.so")),
     (r"%libtile\b", os.path.join(build, "lib", "libtile.so")),
     (r"%ptxas\b", ptxas or "bash %s/without-ptxas.sh" % helpers),
