@@ -96,6 +96,27 @@ static void drop_shape(child *c) {
   c->shape = -1;
 }
 
+static bool same_layout(const run_tensor *a, const run_tensor *b, int ndim) {
+  for (int i = 0; i < ndim; i++)
+    if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i])
+      return false;
+  return a->bytes == b->bytes;
+}
+
+// From shape to shape mostly one dim changes: an input that looks the same keeps its memory on the
+// device, and what is in it.
+static void inherit(child *c, run_case *next) {
+  for (int p = 0; p < c->t->kernel->nparams; p++) {
+    const tile_param *param = &c->t->kernel->params[p];
+    run_tensor *old = &c->call.tensors[p];
+    if (!param->is_tensor || param->dir != TILE_IN || !old->address ||
+        !same_layout(old, &next->tensors[p], param->ndim))
+      continue;
+    next->tensors[p].address = old->address;
+    old->address = NULL;
+  }
+}
+
 static tile_status upload(child *c, int p) {
   run_tensor *tensor = &c->call.tensors[p];
   if (!tensor->address)
@@ -173,15 +194,24 @@ static tile_status take_witness(child *c) {
 
 static tile_status load_shape(child *c, int index) {
   const tune_shape *shape = &c->t->shapes.data[index];
-  if (c->shape >= 0)
-    drop_shape(c);
+  run_case next = {0};
+  int code = tune_make_case(c->t, shape, &next);
+  if (code == RUN_OK)
+    inherit(c, &next);
+  drop_shape(c);
+  c->call = next;
   c->shape = index;
   c->witnessed = false;
-  if (tune_make_case(c->t, shape, &c->call) != RUN_OK)
+  if (code != RUN_OK)
     return tile_fail(TILE_E_INVALID, "the arguments of %s could not be made", shape->text);
-  for (int p = 0; p < c->t->kernel->nparams; p++)
-    if (c->t->kernel->params[p].is_tensor)
-      TILE_TRY(upload(c, p));
+  for (int p = 0; p < c->t->kernel->nparams; p++) {
+    const tile_param *param = &c->t->kernel->params[p];
+    if (!param->is_tensor || c->call.tensors[p].address)
+      continue;
+    if (param->dir != TILE_OUT)
+      tune_fill(&c->call.tensors[p]);
+    TILE_TRY(upload(c, p));
+  }
   c->witness = tune_witness(c->t, shape);
   if (!c->witness)
     return tile_fail(TILE_E_NO_VARIANT, "no variant fits %s", shape->text);

@@ -189,7 +189,7 @@ void tune_bind(const tuning *t, const tune_shape *shape, tile_bound *out) {
 
 // Random elements, repeated with a period that no tile size divides: filling takes no longer than
 // copying.
-static void fill(run_tensor *tensor) {
+void tune_fill(run_tensor *tensor) {
   enum { PERIOD = 65521 };
   const tile_param *param = tensor->param;
   int bits = tl_dtype_bits(param->dtype);
@@ -217,9 +217,6 @@ int tune_make_case(const tuning *t, const tune_shape *shape, run_case *out) {
       options.values[options.nvalues++] = (run_pair){param->name, "1"};
   }
   int code = run_make_case(&options, t->kernel, out);
-  for (int i = 0; i < t->kernel->nparams && code == RUN_OK; i++)
-    if (t->kernel->params[i].is_tensor && t->kernel->params[i].dir != TILE_OUT)
-      fill(&out->tensors[i]);
   tl_arena_free(&arena);
   return code;
 }

@@ -68,8 +68,9 @@ tile_status tune_list_shapes(tuning *t);
 tile_status tune_list_jobs(tuning *t);
 // The variant whose results others are held against: the plainest one that fits the shape.
 const tile_variant *tune_witness(const tuning *t, const tune_shape *shape);
-// The arguments of a shape, filled.
+// The arguments of a shape, inputs still zero.
 int tune_make_case(const tuning *t, const tune_shape *shape, run_case *out);
+void tune_fill(run_tensor *tensor); // random numbers
 void tune_bind(const tuning *t, const tune_shape *shape, tile_bound *out); // dims and scalars only
 
 // --- child.c: the process that has the device ---------------------------------------------------
