@@ -16,7 +16,7 @@ const tile_machine *tile_machine_named(const char *device_name);
 const tile_machine *tile_machine_of(const char *device_name, const char *arch);
 
 typedef struct tile_cost { // each in ns; what overlaps is not added up
-  double tensor, smem, l2, dram, latency, fixed, total;
+  double tensor, smem, step, l2, dram, latency, fixed, total;
   double wave_efficiency; // of the last wave's blocks
 } tile_cost;
 
