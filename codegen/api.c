@@ -60,7 +60,7 @@ static bool parse_flags(cg_options *o, tl_arena *arena, const char *const *flags
   for (int i = 0; i < 3; i++)
     o->targets[o->ntargets++] = tl_target_of(all[i]);
   if (!o->std_dir)
-    o->std_dir = getenv("TILE_STD");
+    o->std_dir = cg_std_dir();
   for (int i = 0; i < nflags; i++)
     if (!parse_flag(o, arena, flags, nflags, &i)) {
       fprintf(err, "tilec: bad flag '%s'\n", flags[i < nflags ? i : nflags - 1]);
@@ -222,7 +222,8 @@ static bool instantiate(reference_run *r, const cg_options *options, const char 
                    &variants, &count) || !count)
     return false;
   ir_module *ir = ir_module_new(&r->arena, &r->sources);
-  fe_instance *instance = fe_instantiate(program, ir, kernel, &variants[0], options->targets[0], 0);
+  const tl_target *target = options->targets[0];
+  fe_instance *instance = fe_instantiate(program, ir, kernel, &variants[0], target, 0);
   if (!instance)
     return false;
   r->func = instance->func;

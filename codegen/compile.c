@@ -244,6 +244,7 @@ typedef struct packing {
   cg_artifact *artifact;
   int kernel_id;
   bool has_params;
+  bool only_one; // variant of the kernel per architecture
   bool is_wrong; // the program, whatever the architecture
   bool has_bad_records;
   double started_ms;
@@ -336,11 +337,12 @@ static void pack_target(packing *p, const fe_kernel *kernel, const fe_variant *v
                         const tl_target *target) {
   session *s = p->s;
   int rank = 0, first = -1, before = s->diags.error_count;
+  bool must = p->only_one && !s->options->default_only; // it was asked for
   tl_diags_set_arch(&s->diags, target->name);
   for (int i = 0; i < count && s->diags.error_count == before; i++) {
-    if (s->options->default_only && rank)
+    if (p->only_one && rank)
       break;
-    if (compile_variant(p, kernel, &variants[i], target, 16, rank, s->options->nsets > 0)) {
+    if (compile_variant(p, kernel, &variants[i], target, 16, rank, must)) {
       if (first < 0)
         first = i;
       rank++;
@@ -361,6 +363,9 @@ static void pack_kernel(packing *p, const fe_kernel *kernel) {
   p->kernel_id = cg_artifact_kernel(p->artifact, kernel->name, kernel->export_name,
                                     s->options->input_path, line_of(s, kernel));
   p->has_params = false;
+  p->only_one = s->options->default_only;
+  for (int i = 0; i < s->options->nsets; i++)
+    p->only_one |= fe_is_tuned(kernel, s->options->sets[i].name); // the others take their defaults
   // What is too large for one architecture may be for the next: name them all.
   for (int t = 0; t < s->options->ntargets && !p->is_wrong; t++) {
     const fe_variant *variants;
@@ -368,9 +373,7 @@ static void pack_kernel(packing *p, const fe_kernel *kernel) {
     if (!fe_variants(p->program, kernel, s->options->targets[t], s->options->sets,
                      s->options->nsets, &variants, &count))
       return;
-    if (s->options->nsets && count > 1)
-      count = 1; // --set leaves one
-    p->wanted += (s->options->default_only ? 1 : count) + 1; // at most
+    p->wanted += (p->only_one ? 1 : count) + 1; // at most
     pack_target(p, kernel, variants, count, s->options->targets[t]);
   }
   const char *error;

@@ -58,6 +58,9 @@ void cg_image_free(cg_image *image);
 // Compiles `text` as the options say. Output bytes go to `out`, diagnostics and reports to `err`.
 // Returns the exit code: 0, 1 after diagnostics, 2 for options that do not go together.
 int cg_compile(const cg_options *options, const char *text, size_t len, tl_buf *out, FILE *err);
+// The library in .tile: TILE_STD, or share/tile/std or lang/std above the program or shared library;
+// NULL: there is none.
+const char *cg_std_dir(void);
 
 // --- codegen/ll: sir (after all passes) to LLVM IR text or PTX. Deterministic; malloc'd.
 // ----------

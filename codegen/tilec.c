@@ -14,7 +14,7 @@ static const char help[] =
     "  --arch=A[,B..]         sm_90a, sm_100a, sm_120a (default: all three)\n"
     "  --emit=STAGE           tla ast tir sir llvm ptx cubin obj header json (default: tla)\n"
     "  --kernel=NAME          one kernel of the file\n"
-    "  --set PARAM=VALUE      fix a generic; the others take their defaults\n"
+    "  --set PARAM=VALUE      fix a generic; of a tune space, one variant is left\n"
     "  --align=16|0           what a single-variant stage may assume of bases and strides, in "
     "bytes\n"
     "  --from=tir|sir         FILE is the text that --emit of that stage wrote\n"
@@ -214,27 +214,6 @@ static const char *output_of(request *r) {
   return r->default_output;
 }
 
-// The library in .tile: TILE_STD, or share/tile/std or lang/std above the program.
-static const char *find_std(void) {
-  static char found[PATH_MAX];
-  static const char *const places[] = {"../share/tile/std", "../../lang/std"};
-  const char *named = getenv("TILE_STD");
-  if (named)
-    return named;
-  char self[PATH_MAX / 2];
-  ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (len <= 0)
-    return NULL;
-  self[len] = 0;
-  char *folder = dirname(self);
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    snprintf(found, sizeof found, "%s/%s", folder, places[i]);
-    if (access(found, R_OK) == 0)
-      return found;
-  }
-  return NULL;
-}
-
 static int run(request *r) {
   size_t len;
   char *text = tl_read_file(r->options.input_path, &len);
@@ -274,7 +253,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < (single ? 1 : 3); i++)
       r.options.targets[r.options.ntargets++] = tl_target_of(all[i]);
   }
-  r.options.std_dir = find_std();
+  r.options.std_dir = cg_std_dir();
   if (isatty(STDERR_FILENO) && isatty(STDOUT_FILENO))
     r.options.progress = stderr;
   return run(&r);

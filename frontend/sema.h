@@ -40,6 +40,7 @@ typedef struct fe_variant {
 bool fe_variants(fe_program *program, const fe_kernel *kernel, const tl_target *target,
                  const fe_binding *fixed, int nfixed, const fe_variant **out_variants,
                  int *out_count);
+bool fe_is_tuned(const fe_kernel *kernel, const char *generic); // does a tune clause name it?
 
 // Contract of a kernel for the artifact, independent of the variant except where generics appear in
 // dims (they are substituted). See lang/artifact.h for the text forms.

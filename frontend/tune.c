@@ -243,11 +243,20 @@ static bool add_points(space *sp, const ast_clause *clause, const fe_binding *fi
   return true;
 }
 
+bool fe_is_tuned(const fe_kernel *kernel, const char *generic) {
+  for (uint32_t i = 0; i < kernel->ast->nclauses; i++)
+    for (uint32_t j = 0; j < kernel->ast->clauses[i].ntunes; j++)
+      if (!strcmp(kernel->ast->clauses[i].tunes[j].name.text, generic))
+        return true;
+  return false;
+}
+
 bool fe_variants(fe_program *program, const fe_kernel *kernel, const tl_target *target,
                  const fe_binding *fixed, int nfixed, const fe_variant **out_variants,
                  int *out_count) {
   space sp = {.kernel = kernel->ast};
   sp.ctx = (fe_ctx){.program = program, .arena = program->arena, .diags = program->diags};
+  sp.ctx.target = target; // requirements may ask for arch()
   uint32_t n = kernel->ast->generics.len;
   sp.axes = TL_NEW_N(program->arena, fe_values, n + 1);
   sp.defaults = TL_NEW_N(program->arena, fe_value, n + 1);

@@ -115,6 +115,11 @@ ll_v ll_soft_encode(ll_ctx *c, ll_v f32, tl_dtype to, const char *round, bool sa
 }
 
 static ll_v decode_ue8m0(ll_ctx *c, ll_v code) {
+  if (c->func->target->features & FEAT_NARROW_CVT) { // bf16 holds them all
+    ll_v pair = LL_CALL(c, "llvm.nvvm.ue8m0x2.to.bf16x2", LLVMBuildTrunc(c->b, code, c->t_i16, ""));
+    ll_v wide = LLVMBuildBitCast(c->b, pair, c->t_i32, "");
+    return LLVMBuildBitCast(c->b, LLVMBuildShl(c->b, wide, ll_i32(c, 16), ""), c->t_float, "");
+  }
   ll_v bits = LLVMBuildShl(c->b, code, ll_i32(c, 23), "");
   bits = choose(c, icmp(c, LLVMIntEQ, code, ll_i32(c, 0)), ll_i32(c, 0x00400000), bits);
   bits = choose(c, icmp(c, LLVMIntEQ, code, ll_i32(c, 0xFF)), ll_i32(c, 0x7FFFFFFF), bits);

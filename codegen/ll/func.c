@@ -1,5 +1,6 @@
 // One sir function as one LLVM kernel: signature, thread coordinates, and the walk over operations.
 #include "codegen/ll/func.h"
+#include "ir/dot.h"
 
 static LLVMAttributeRef number_attribute(ll_ctx *c, const char *name, uint64_t value) {
   return LLVMCreateEnumAttribute(c->cx, LLVMGetEnumAttributeKindForName(name, strlen(name)), value);
@@ -45,15 +46,19 @@ static void set_param_attributes(ll_ctx *c, const ir_param *param, unsigned inde
   LLVMAddAttributeAtIndex(c->fn, index + 1, number_attribute(c, "readonly", 0));
 }
 
+static void note_dot(ir_op *op, void *user) { *(bool *)user |= ir_is_dot(op); }
+
 // CTAs per SM to compile for; 0: leave it to ptxas, which does not know the dynamic shared memory
-// and spills to reach an occupancy that the buffers forbid.
+// and spills to reach an occupancy that the buffers forbid, or that a dot has no use for.
 static int ctas_per_sm(const ir_func *func) {
   if (func->min_ctas)
     return func->min_ctas;
   enum { RESERVED_BYTES = 1024 }; // by the driver, per CTA
   int64_t fit = func->target->smem_sm_bytes / (func->smem_bytes + RESERVED_BYTES);
   int64_t full = 65536 / (256 * 32 * func->warps); // with all registers a thread can have
-  return fit <= full ? (int)fit : 0;
+  bool multiplies = false;
+  ir_walk(func->body, note_dot, &multiplies);
+  return fit <= full ? (int)fit : multiplies ? (int)full : 0;
 }
 
 static void declare_kernel(ll_ctx *c) {
