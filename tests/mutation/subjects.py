@@ -19,6 +19,10 @@ CASES = {
     "bf16_gemm_nt": {**GEMM, "shapes": [*GEMM["shapes"], ["M=70", "N=200", "K=40"]]},
 }
 
+# Kernels that another one of their family stands for: their loops are written with the same functions and synchronise
+# alike. --only=NAME runs them all the same, where they take the shapes above.
+ALIKE = re.compile(r"fp8_fp4_gemm_(nn|tn|tt)$|m_grouped_|k_grouped_|bf16_gemm_(nn|tn|tt)|.*_skip_head_mid|.*einsum")
+
 ARCHS = ("sm_90a", "sm_100a", "sm_120a")
 FLAGS = ((), ("-fspecialize",))
 
@@ -173,6 +177,8 @@ def kernels(tools, root, work, signature, only=None, archs=ARCHS, flags=FLAGS, e
     instructions (`signature` of their PTX) the first stands for all, unless every one is asked for."""
     for source in sorted(glob.glob(os.path.join(root, "kernels", "*.tile"))):
         for kernel in listing(tools.tilec, source):
+            if not only and ALIKE.match(kernel.name):
+                continue
             for arch in archs:
                 seen = set()
                 for flag in flags:
