@@ -251,25 +251,34 @@ bool fe_is_tuned(const fe_kernel *kernel, const char *generic) {
   return false;
 }
 
-bool fe_variants(fe_program *program, const fe_kernel *kernel, const tl_target *target,
-                 const fe_binding *fixed, int nfixed, const fe_variant **out_variants,
-                 int *out_count) {
-  space sp = {.kernel = kernel->ast};
-  sp.ctx = (fe_ctx){.program = program, .arena = program->arena, .diags = program->diags};
-  sp.ctx.target = target; // requirements may ask for arch()
-  uint32_t n = kernel->ast->generics.len;
-  sp.axes = TL_NEW_N(program->arena, fe_values, n + 1);
-  sp.defaults = TL_NEW_N(program->arena, fe_value, n + 1);
-  fe_variant_list list = {0};
+// The points of all clauses that count for the target.
+static bool collect(space *sp, const fe_kernel *kernel, const tl_target *target,
+                    const fe_binding *fixed, int nfixed, fe_variant_list *list) {
   bool any = false;
   for (uint32_t i = 0; i < kernel->ast->nclauses; i++) {
     if (!counts(kernel->ast, &kernel->ast->clauses[i], target))
       continue;
     any = true;
-    if (!add_points(&sp, &kernel->ast->clauses[i], fixed, nfixed, &list))
+    if (!add_points(sp, &kernel->ast->clauses[i], fixed, nfixed, list))
       return false;
   }
-  if (!any && !add_points(&sp, NULL, fixed, nfixed, &list))
+  return any || add_points(sp, NULL, fixed, nfixed, list);
+}
+
+bool fe_variants(fe_program *program, const fe_kernel *kernel, const tl_target *target,
+                 const fe_binding *fixed, int nfixed, const fe_variant **out_variants,
+                 int *out_count) {
+  space sp = {.kernel = kernel->ast};
+  sp.ctx = (fe_ctx){.program = program, .arena = program->arena, .diags = program->diags};
+  uint32_t n = kernel->ast->generics.len;
+  sp.axes = TL_NEW_N(program->arena, fe_values, n + 1);
+  sp.defaults = TL_NEW_N(program->arena, fe_value, n + 1);
+  fe_variant_list list = {0};
+  sp.ctx.target = target; // requirements may ask for arch()
+  if (!collect(&sp, kernel, target, fixed, nfixed, &list))
+    return false;
+  sp.ctx.target = NULL; // if none is left because of that, compiling one says which it was
+  if (!list.len && target && !collect(&sp, kernel, target, fixed, nfixed, &list))
     return false;
   if (!list.len) {
     fe_error(&sp.ctx, kernel->ast->name.span, DIAG_E0250, kernel->name);

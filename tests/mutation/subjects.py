@@ -21,7 +21,8 @@ CASES = {
 
 # Kernels that another one of their family stands for: their loops are written with the same functions and synchronise
 # alike. --only=NAME runs them all the same, where they take the shapes above.
-ALIKE = re.compile(r"fp8_fp4_gemm_(nn|tn|tt)$|m_grouped_|k_grouped_|bf16_gemm_(nn|tn|tt)|.*_skip_head_mid|.*einsum")
+ALIKE = re.compile(r"fp8_fp4_gemm_|m_grouped_|k_grouped_|bf16_gemm_(nn|tn|tt|nt_add)|fp8_gemm_nt_per_row|.*_skip_head_mid"
+                   r"|.*einsum|sum_slices|inv_rope_fp8")
 
 ARCHS = ("sm_90a", "sm_100a", "sm_120a")
 FLAGS = ((), ("-fspecialize",))
