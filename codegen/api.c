@@ -38,13 +38,14 @@ static bool parse_flag(cg_options *o, tl_arena *arena, const char *const *flags,
     o->sets[o->nsets++] = (fe_binding){name, equals + 1};
     return true;
   }
-  if (!strcmp(flag, "-fspecialize")) {
-    o->disabled &= ~(unsigned)IR_NO_SPECIALIZE;
-    return true;
-  }
   if (tl_starts_with(flag, "-fno-")) {
     unsigned bit = ir_mechanism_by_name(flag + 5);
     o->disabled |= bit;
+    return bit != 0;
+  }
+  if (tl_starts_with(flag, "-f")) {
+    unsigned bit = ir_mechanism_by_name(flag + 2);
+    o->disabled &= ~bit;
     return bit != 0;
   }
   if (tl_starts_with(flag, "--std="))
@@ -56,7 +57,6 @@ static bool parse_flags(cg_options *o, tl_arena *arena, const char *const *flags
                         FILE *err) {
   static const tl_target_id all[] = {TL_SM_90A, TL_SM_100A, TL_SM_120A};
   o->align = 16;
-  o->disabled = IR_NO_SPECIALIZE;
   for (int i = 0; i < 3; i++)
     o->targets[o->ntargets++] = tl_target_of(all[i]);
   if (!o->std_dir)

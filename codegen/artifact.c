@@ -129,12 +129,12 @@ void cg_artifact_variant(cg_artifact *a, int kernel, const ir_func *func,
   for (uint32_t i = 0; i < func->settings.len; i++)
     tl_buf_printf(&settings, "%s%s=%s", i ? " " : "", func->settings.data[i].name,
                   func->settings.data[i].value);
-  insert(a, "INSERT INTO variant VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-         "iisssiiissssiiiiiiii", id, kernel, func->target->name, info->name,
+  insert(a, "INSERT INTO variant VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+         "iisssiiissssiiiiiiiii", id, kernel, func->target->name, info->name,
          settings.data ? settings.data : "", info->align, info->rank, (int)info->is_default,
          func->name, grid_of(func, 0), grid_of(func, 1), grid_of(func, 2), (func->warps + func->extra_warps) * 32,
          (int)func->smem_bytes, info->ctas_per_sm, image->regs, image->spill_bytes, image->barriers,
-         info->stages, (int)contract->float_atomics);
+         info->stages, (int)contract->float_atomics, info->sum_bits);
   tl_buf_free(&settings);
   for (int i = 0; i < contract->nrequires; i++)
     insert(a, "INSERT INTO require VALUES(?,?,?,?,?)", "iiiss", kernel, id, i,

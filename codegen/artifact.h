@@ -10,7 +10,7 @@ typedef struct cg_variant_info {
   const char *name; // "BM128_BN128", "_u" behind it when align is 0
   int align, rank;
   bool is_default;
-  int ctas_per_sm, stages;
+  int ctas_per_sm, stages, sum_bits;
   cg_work work;
 } cg_variant_info;
 

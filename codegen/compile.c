@@ -274,6 +274,7 @@ static void pack_oldest(packing *p) {
   finish_assembly(p->s, u);
   u->info.ctas_per_sm = cg_ctas_per_sm(u->func, u->image.regs);
   u->info.stages = cg_stages(u->func);
+  u->info.sum_bits = cg_sum_bits(u->func);
   if (!p->has_params) {
     cg_artifact_params(p->artifact, p->kernel_id, &u->instance->contract);
     cg_artifact_keys(p->artifact, p->kernel_id, &u->instance->contract);

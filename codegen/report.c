@@ -16,8 +16,8 @@ static const char *figure(char *text, size_t size, int value) {
 void cg_report_line(FILE *out, const ir_func *func, const char *variant, const cg_image *image) {
   char regs[16], spill[16], stack[16], bars[16];
   fprintf(out, "%-8s %-16s %-36s %7d %5s %5s %6s %6lld %6d %4s %8d %7zu\n", func->target->name,
-          func->kernel, variant, (func->warps + func->extra_warps) * 32, figure(regs, sizeof regs, image->regs),
-          figure(spill, sizeof spill, image->spill_bytes),
+          func->kernel, variant, (func->warps + func->extra_warps) * 32,
+          figure(regs, sizeof regs, image->regs), figure(spill, sizeof spill, image->spill_bytes),
           figure(stack, sizeof stack, image->stack_bytes), (long long)func->smem_bytes,
           cg_stages(func), figure(bars, sizeof bars, image->barriers),
           cg_ctas_per_sm(func, image->regs), image->cubin_len);
@@ -53,4 +53,25 @@ int cg_stages(const ir_func *func) {
   int depth = 1;
   ir_walk(func->body, deepest, &depth);
   return depth;
+}
+
+typedef struct narrowest {
+  const ir_func *func;
+  int bits;
+} narrowest;
+
+static void narrow_sums(ir_op *op, void *user) {
+  narrowest *found = user;
+  if (op->code != IR_WGMMA)
+    return;
+  const ir_op *channel = ir_def(found->func, op->args[0]);
+  ir_val a = channel->args[ir_int(op, "a", 0)];
+  if (tl_dtype_bits(ir_type(found->func, a)->dtype) == 8)
+    found->bits = 13;
+}
+
+int cg_sum_bits(const ir_func *func) {
+  narrowest found = {func, 21};
+  ir_walk(func->body, narrow_sums, &found);
+  return found.bits;
 }

@@ -9,4 +9,6 @@ void cg_report_line(FILE *out, const ir_func *func, const char *variant, const c
 int cg_ctas_per_sm(const ir_func *func, int regs);
 // Deepest channel of the function; 1 without channels.
 int cg_stages(const ir_func *func);
+// Fraction bits of a product that the tensor core keeps beside larger ones, at least.
+int cg_sum_bits(const ir_func *func);
 #endif

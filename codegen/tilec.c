@@ -19,8 +19,7 @@ static const char help[] =
     "bytes\n"
     "  --from=tir|sir         FILE is the text that --emit of that stage wrote\n"
     "  --list                 kernels, parameters, generics and the size of the tune space\n"
-    "  -fno-MECHANISM         pipeline cp-async swizzle ldmatrix licm cse vectorize\n"
-    "  -fspecialize           split pipelined dots into a TMA feeder and wgmma warpgroups (sm_90a)\n"
+    "  -fno-MECHANISM         specialize tma-store pipeline cp-async swizzle ldmatrix licm cse vectorize\n"
     "  -Rpass=REGEX           print remarks whose text matches\n"
     "  -Werror                warnings are errors\n"
     "  --dump=PASS|all        print the function after a pass, to standard error\n"
@@ -94,11 +93,13 @@ static int add_set(request *r, char *text) {
   return 0;
 }
 
-static int disable(request *r, const char *name) {
-  unsigned bit = ir_mechanism_by_name(name);
+// -fno-NAME switches a mechanism off, -fNAME on again.
+static int switch_mechanism(request *r, const char *flag) {
+  bool off = tl_starts_with(flag, "-fno-");
+  unsigned bit = ir_mechanism_by_name(flag + (off ? 5 : 2));
   if (!bit)
-    return complain("unknown mechanism", name);
-  r->options.disabled |= bit;
+    return complain("unknown mechanism", flag + (off ? 5 : 2));
+  r->options.disabled = off ? r->options.disabled | bit : r->options.disabled & ~bit;
   return 0;
 }
 
@@ -192,10 +193,8 @@ static int parse_arg(request *r, char *arg, char **argv, int *index) {
     return o->passes.round_trip = true, 0;
   if (!strcmp(arg, "-Werror"))
     return o->werror = true, 0;
-  if (!strcmp(arg, "-fspecialize"))
-    return o->disabled &= ~(unsigned)IR_NO_SPECIALIZE, 0;
-  if (!strncmp(arg, "-fno-", 5))
-    return disable(r, arg + 5);
+  if (!strncmp(arg, "-f", 2))
+    return switch_mechanism(r, arg);
   return parse_valued(r, arg, argv, index);
 }
 
@@ -239,7 +238,7 @@ static int run(request *r) {
 }
 
 int main(int argc, char **argv) {
-  static request r = {.options = {.align = 16, .disabled = IR_NO_SPECIALIZE}};
+  static request r = {.options = {.align = 16}};
   for (int i = 1; i < argc; i++) {
     int code = parse_arg(&r, argv[i], argv, &i);
     if (code || r.done)

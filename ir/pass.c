@@ -23,6 +23,7 @@ unsigned ir_mechanism_by_name(const char *name) {
       {"ldmatrix", IR_NO_LDMATRIX},   {"licm", IR_NO_LICM},         {"cse", IR_NO_CSE},
       {"vectorize", IR_NO_VECTORIZE},
       {"specialize", IR_NO_SPECIALIZE},
+      {"tma-store", IR_NO_TMA_STORE},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     if (!strcmp(rows[i].name, name))

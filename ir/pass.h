@@ -21,7 +21,8 @@ typedef enum ir_mechanism {
   IR_NO_LICM = 1 << 4,
   IR_NO_CSE = 1 << 5,
   IR_NO_VECTORIZE = 1 << 6,
-  IR_NO_SPECIALIZE = 1 << 8
+  IR_NO_SPECIALIZE = 1 << 8,
+  IR_NO_TMA_STORE = 1 << 9
 } ir_mechanism;
 unsigned ir_mechanism_by_name(const char *name); // "pipeline" -> IR_NO_PIPELINE; 0: unknown
 

@@ -85,6 +85,8 @@ int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
     return ir_type(func, op->res[0])->dims[0] * 4;
   case IR_ATOMIC:
     return atomic_bytes(func, op);
+  case IR_STORE: // an image on the way out by TMA
+    return strcmp(ir_str(op, "engine", ""), "tma") ? 0 : ty_elems(ir_type(func, op->args[1])) * 2;
   default:
     return 0;
   }

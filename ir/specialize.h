@@ -3,6 +3,7 @@
 //   specialize.c        the pass: order of the steps, registers, remarks
 //   specialize_match.c  which loops qualify, and why others do not
 //   specialize_feed.c   channel, TMA descriptors and the role that fills the slots
+//   specialize_store.c  the tile's way out
 //   specialize_math.c   the role that multiplies what the slots hold
 #ifndef IR_SPECIALIZE_H
 #define IR_SPECIALIZE_H
@@ -23,6 +24,8 @@ typedef struct split {
   ir_op *role, *loop, *dot;
   operand a, b;
   operand scale_a; // of the rows, when the feeder brings it: copied by a warp, 4 bytes at a time
+  ir_op *store;        // that leaves by TMA; NULL: none
+  int64_t image_bytes; // shared memory of its image
   ir_val channel;
   int depth;
   int64_t slot_bytes;
@@ -32,6 +35,13 @@ static inline bool split_is_scaled(const split *s) { return s->dot->code == IR_D
 
 // Finds dot, loop and operands. NULL, or why the loop stays as it is; no dot: s->dot is NULL.
 const char *split_match(split *s);
+// Chooses the store that leaves by TMA, before the channel takes the rest of shared memory.
+void split_find_store(split *s);
+void split_stage_store(split *s);
+// TMA descriptor of the access's tensor as one more parameter; `box` counts the tile's dims. Returns
+// its position.
+int split_add_descriptor(split *s, const ir_access *access, tl_dtype dtype, const int64_t *box,
+                         int swizzle);
 // Declares the channel before the role; false when not even two slots fit.
 bool split_declare_channel(split *s);
 // Clones the role into the feeder behind it.

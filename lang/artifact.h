@@ -21,7 +21,8 @@
 //           align: bytes every tensor base and every run-time row stride must be a multiple of
 //           (16, or 0 = element alignment only). rank: order of preference, lower first; the runtime
 //           takes the first variant of the device's architecture whose contract the arguments meet.
-//           is_default: 1 for the generics' default values
+//           is_default: 1 for the generics' default values. sum_bits: fraction bits that the tensor
+//           core keeps of a product beside larger ones (13: fp8 wgmma; 21: all others, at least)
 // abi       launch parameters of a variant, in order: kind 'ptr' | 'scalar' | 'dim' | 'stride' | 'tmap';
 //           name of tensor, scalar or dim; axis for strides; dtype of the parameter ('i64' for ptr)
 // tmap      of each 'tmap' row of abi: a TMA descriptor, 128 bytes by value aligned to 64, which the
@@ -49,7 +50,7 @@
   " settings TEXT, align INTEGER, rank INTEGER, is_default INTEGER, symbol TEXT,"                  \
   " grid_x TEXT, grid_y TEXT, grid_z TEXT, threads INTEGER, smem_bytes INTEGER,"                   \
   " ctas_per_sm INTEGER, regs INTEGER, spill_bytes INTEGER, barriers INTEGER, stages INTEGER,"     \
-  " float_atomics INTEGER, UNIQUE(kernel, arch, name));"                                           \
+  " float_atomics INTEGER, sum_bits INTEGER, UNIQUE(kernel, arch, name));"                         \
   "CREATE TABLE abi(variant INTEGER, pos INTEGER, kind TEXT, name TEXT, axis INTEGER, dtype TEXT," \
   " PRIMARY KEY(variant, pos)) WITHOUT ROWID;"                                                     \
   "CREATE TABLE tmap(variant INTEGER, pos INTEGER, box TEXT, swizzle INTEGER,"                     \

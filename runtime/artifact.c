@@ -366,6 +366,7 @@ static tile_status read_variant(tile_module *module, sqlite3_stmt *stmt, void *u
   variant->regs = sqlite3_column_int(stmt, 14);
   variant->spill_bytes = sqlite3_column_int(stmt, 15);
   variant->stages = sqlite3_column_int(stmt, 16);
+  variant->sum_bits = sqlite3_column_int(stmt, 17);
   if (threads < 1 || threads > 1024 || smem < 0 || variant->align < 0 ||
       (variant->align & (variant->align - 1)) != 0)
     return tile_db_bad(kernel, "impossible launch of variant", variant->name);
@@ -400,7 +401,7 @@ static tile_status read_kernel(tile_module *module, sqlite3_stmt *stmt, void *us
   TILE_TRY(
       tile_db_each(module,
                "SELECT id, arch, name, settings, align, rank, is_default, symbol, grid_x, grid_y,"
-               " grid_z, threads, smem_bytes, ctas_per_sm, regs, spill_bytes, stages FROM variant"
+               " grid_z, threads, smem_bytes, ctas_per_sm, regs, spill_bytes, stages, sum_bits FROM variant"
                " WHERE kernel = ? ORDER BY rank, name, arch",
                kernel->id, read_variant, &now));
   for (int i = 0; i < kernel->nvariants; i++)

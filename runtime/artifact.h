@@ -86,7 +86,7 @@ typedef struct tile_variant {
   int align, rank;
   bool is_default;
   uint32_t threads, smem_bytes;
-  int ctas_per_sm, regs, spill_bytes, stages;
+  int ctas_per_sm, regs, spill_bytes, stages, sum_bits;
   int grid_expr[3]; // into the kernel's exprs: blocks of work along an axis; -1: one
   tile_work *work;
   int nwork; // 0: not known

@@ -132,13 +132,14 @@ static void note_worst(check_result *out, const int64_t *at, int ndim, double er
   memcpy(out->worst, at, sizeof *at * (size_t)ndim);
 }
 
-void check_compare(const check_array *got, const check_array *want, check_result *out) {
-  *out = (check_result){.passed = true};
+void check_compare(const check_array *got, const check_array *want, int sum_bits,
+                   check_result *out) {
+  *out = (check_result){.passed = true, .sum_bits = sum_bits};
   if (is_empty(want))
     return;
   bool is_float = tl_is_float(want->dtype), worst_is_bad = false;
   double most = largest(want), scale = most > 0 ? 1 / most : 1; // squares of f64 may overflow
-  out->floor = is_float ? ldexp(most, -18) : 0;
+  out->floor = is_float ? ldexp(most, 3 - sum_bits) : 0;
   sums sum = {0, 0};
   int64_t at[CHECK_MAX_RANK] = {0};
   do {
@@ -218,6 +219,11 @@ void check_print(FILE *out, const char *name, const check_array *got, const chec
   if (result->over_one_ulp)
     fprintf(out, "  over 1 ulp %lld (beyond %.3g: %lld)", (long long)result->over_one_ulp,
             result->floor, (long long)result->bad);
+  if (result->sum_bits < CHECK_SUM_BITS)
+    fprintf(
+        out,
+        "  (fp8 wgmma: %d fraction bits, so up to %.3g of the largest value counts as rounding)",
+        result->sum_bits, ldexp(1, 3 - result->sum_bits));
   if (result->unwritten)
     fprintf(out, "  never written %lld", (long long)result->unwritten);
   if (result->differing) {

@@ -2,8 +2,11 @@
 //
 // Equal means: the same value, or both NaN. Otherwise an element may differ by one ulp of the
 // output type, since the order of a sum is free; or by less than `floor`, the rounding that sums of
-// terms as large as the largest output leave behind: 2^-18 of that, about what f32 accumulation in
-// another order gives, and what makes an output near zero (where terms cancel) many ulps wrong.
+// terms as large as the largest output leave behind: 2^(3 - sum_bits) of that. sum_bits is 21 where
+// products are added in f32 or wider, in any order; the fp8 forms of wgmma keep 13 fraction bits of
+// each product beside the largest of 32, which is documented arithmetic, and the result says so. An
+// output near zero, where terms cancel, is many ulps wrong for that reason. calc_diff, over all
+// elements, must stay under 1e-5 in either case.
 //
 // Outputs start as poison, all bits set. An element that one side wrote and the other did not is
 // bad although both read as NaN, and an output that nobody wrote at all passes no check. Whether a
@@ -36,14 +39,17 @@ typedef struct check_result {
   double calc_diff;  // 1 - 2 sum(xy) / sum(x^2 + y^2)
   double max_ulp;    // INFINITY where NaN or infinity stand against a number
   double floor;
+  int sum_bits;
   double worst_error;            // absolute, at `worst`
   int64_t worst[CHECK_MAX_RANK]; // the element that fails most, else differs most
 } check_result;
 
 #define CHECK_CALC_DIFF 1e-5
+enum { CHECK_SUM_BITS = 21 };
 
 // Both arrays have the same type and shape.
-void check_compare(const check_array *got, const check_array *want, check_result *out);
+void check_compare(const check_array *got, const check_array *want, int sum_bits,
+                   check_result *out);
 // One line; after a failure also the worst element's neighbourhood, 4x4 of both.
 void check_print(FILE *out, const char *name, const check_array *got, const check_array *want,
                  const check_result *result);

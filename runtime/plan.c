@@ -83,8 +83,11 @@ static tile_tmap_desc describe_tmap(const tile_bound *bound, const tile_variant 
     int from = param->ndim - 1 - d; // innermost first
     desc.dims[d] = (uint64_t)bound->shape[item->index][from];
     desc.box[d] = (uint32_t)item->box[from];
-    if (d)
-      desc.strides_bytes[d - 1] = (uint64_t)bound->stride[item->index][from] * bytes;
+    if (!d)
+      continue;
+    // A dim of 1 is never stepped along: whatever stride the caller has there is no multiple of 16.
+    uint64_t stride = (uint64_t)bound->stride[item->index][from] * bytes;
+    desc.strides_bytes[d - 1] = desc.dims[d] > 1 ? stride : (stride + 15) / 16 * 16;
   }
   if (tile_bound_is_empty(bound, item->index))
     describe_empty(&desc);
@@ -247,6 +250,7 @@ tile_status tile_plan_info(const tile_plan *plan, tile_info *out) {
       .ctas_per_sm = plan->code->ctas_per_sm,
       .align = variant->align,
       .chosen_by = tile_reason_name(plan->reason),
+      .sum_bits = variant->sum_bits,
   };
   for (int i = 0; i < plan->naddresses; i++)
     out->tma_descriptors += plan->addresses[i].is_map;

@@ -149,6 +149,7 @@ typedef struct tile_info {
   uint32_t grid[3], threads, smem_bytes;
   int regs, spill_bytes, ctas_per_sm, align, tma_descriptors;
   const char *chosen_by; // "name", "record", "model", "rank"
+  int sum_bits; // fraction bits that a product keeps beside larger ones: 13 for fp8 wgmma, else 21
 } tile_info;
 TILE_API tile_status tile_plan_info(const tile_plan *plan, tile_info *out);
 // One call: makes a plan for these types, shapes and strides the first time and finds it again after

@@ -15,6 +15,7 @@ typedef struct session {
   bool is_ref, is_source; // --device=ref; FILE is a .tile
   const char *arch;
   const char *variant; // forced, or NULL
+  int sum_bits;        // of the variant that ran; 0: none has
   tile_ctx *ctx;
   tile_device *device; // NULL for ref
   tile_module *module;
@@ -206,10 +207,11 @@ static tile_status set_schedule(session *s, int schedule, int async, uint64_t se
                                                     : TILE_OK;
 }
 
-static void print_plan(const session *s, const tile_plan *plan) {
+static void print_plan(session *s, const tile_plan *plan) {
   tile_info info = {.size = sizeof info};
   if (tile_plan_info(plan, &info) != TILE_OK)
     return;
+  s->sum_bits = info.sum_bits;
   printf("%s[%s] on %s (%s, %s): grid %ux%ux%u, %u threads, %u bytes of shared memory\n",
          s->kernel->name, info.variant, s->options->device, tile_device_name(s->device), info.arch,
          info.grid[0], info.grid[1], info.grid[2], info.threads, info.smem_bytes);
@@ -423,7 +425,7 @@ static int check_outputs(const session *s) {
     check_array got = run_array(tensor, tensor->result, tensor->written),
                 want = run_array(tensor, tensor->reference, NULL);
     check_result result;
-    check_compare(&got, &want, &result);
+    check_compare(&got, &want, s->sum_bits ? s->sum_bits : CHECK_SUM_BITS, &result);
     check_print(stdout, tensor->param->name, &got, &want, &result);
     if (!result.passed)
       code = RUN_CHECK_FAILED;

@@ -78,6 +78,7 @@ typedef struct ll_ctx {
   TL_VEC(ll_place) places;
   TL_VEC(ll_pending *) pending;
   ll_recent_list recent;
+  bool stores_in_flight; // by TMA: to be waited for at the end
   LLVMMetadataRef subprogram, location; // debug information; current place
 } ll_ctx;
 
@@ -198,6 +199,8 @@ void ll_emit_dot(ll_ctx *c, const ir_op *op);
 void ll_emit_dot_scaled(ll_ctx *c, const ir_op *op);
 void ll_emit_wgmma(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_drain(ll_ctx *c, const ir_op *op); // wgmma.c
+void ll_emit_staged_store(ll_ctx *c, const ir_op *op); // staged.c
+void ll_finish_stores(ll_ctx *c);                      // before a role returns
 void ll_emit_promote(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_role(ll_ctx *c, const ir_op *op);  // fed.c
 void ll_emit_own_role(ll_ctx *c, const ir_op *op); // roles.c

@@ -203,6 +203,7 @@ void ll_emit_role(ll_ctx *c, const ir_op *op) {
   LLVMPositionBuilderAtEnd(c->b, mine);
   set_registers(c, op, true);
   ll_emit_region(c, op->regions[0]);
+  ll_finish_stores(c);
   LLVMBuildRetVoid(c->b);
   LLVMPositionBuilderAtEnd(c->b, others);
 }

@@ -197,7 +197,10 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
     return;
   case IR_STORE:
     ll_order_access(c, op);
-    ll_emit_store(c, op);
+    if (!strcmp(ir_str(op, "engine", ""), "tma"))
+      ll_emit_staged_store(c, op);
+    else
+      ll_emit_store(c, op);
     return;
   case IR_ATOMIC:
     ll_order_access(c, op);

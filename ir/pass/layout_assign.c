@@ -488,6 +488,8 @@ static void anchor_access(assign *s, ir_op *op) {
   if (ty_is_tile(tile)) {
     choice own = natural(s, access.value);
     layout = keeps_own(s, tile, own) ? own.layout : access_layout(s, op, tile);
+    if (!strcmp(ir_str(op, "engine", ""), "tma"))
+      layout = warpgroup_accumulator(s, access.value);
     op->args[1] = wanted(s, op->args[1], layout);
     if (ir_some(access.compare))
       op->args[2] = wanted(s, op->args[2], layout);

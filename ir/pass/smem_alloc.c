@@ -13,10 +13,10 @@
 #include "ir/verify_channel.h"
 
 typedef struct range {
-  ir_op *op;      // buffer, or the operation that needs scratch
-  ir_op *channel; // of a buffer
+  ir_op *op;         // buffer, or the operation that needs scratch
+  ir_op *channel;    // of a buffer
   const ir_op *role; // that uses it: what two roles use is alive at any time
-  int from, to;   // program points, inclusive
+  int from, to;      // program points, inclusive
   int64_t offset, bytes;
 } range;
 
@@ -68,6 +68,16 @@ static void number(ir_op *op, void *user) {
   int64_t bytes = ir_scratch_bytes(p->func, op);
   if (!bytes)
     return;
+  if (op->code == IR_STORE) { // TMA reads the image until the next tile's, or the end
+    range image = {.op = op,
+                   .channel = op,
+                   .role = ir_role_around(op),
+                   .from = 0,
+                   .to = INT32_MAX,
+                   .bytes = bytes};
+    tl_push(p->ctx->scratch, &p->buffers, image);
+    return;
+  }
   range r = {.op = op, .role = ir_role_around(op), .from = p->now, .to = p->now, .bytes = bytes};
   tl_push(p->ctx->scratch, &p->scratch, r);
 }

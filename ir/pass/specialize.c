@@ -29,6 +29,8 @@ bool pass_specialize(ir_pass_ctx *ctx) {
   const char *why = split_match(&s);
   if (!s.dot)
     return false;
+  if (!why)
+    split_find_store(&s);
   if (!why && !split_declare_channel(&s))
     why = "two slots do not fit the shared memory";
   if (why) {
@@ -40,6 +42,7 @@ bool pass_specialize(ir_pass_ctx *ctx) {
   ir_set_int(func, s.loop, "pipeline", 0); // done; the feeder's clone inherits it
   split_make_feeder(&s);
   split_make_math(&s);
+  split_stage_store(&s);
   if (func->warps > 4) { // three warpgroups share the registers unevenly
     ir_set_int(func, s.role, "regs", MATH_REGS);
     ir_set_int(func, s.role->next, "regs", FEED_REGS);

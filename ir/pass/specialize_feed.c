@@ -33,24 +33,31 @@ static void choose_depth(split *s) {
   s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b) + tile_bytes(s, &s->scale_a);
   int64_t rounded =
       aligned(tile_bytes(s, &s->a)) + aligned(tile_bytes(s, &s->b)) + tile_bytes(s, &s->scale_a);
-  int64_t fits = (s->func->target->smem_cta_bytes - 2048) / rounded; // barriers, end of the scales
+  int64_t left = s->func->target->smem_cta_bytes - 2048 - aligned(s->image_bytes); // barriers, ends
+  int64_t fits = left / rounded;
   s->depth = fits > MAX_STAGES ? MAX_STAGES : (int)fits;
+}
+
+int split_add_descriptor(split *s, const ir_access *access, tl_dtype dtype, const int64_t *box,
+                         int swizzle) {
+  const ir_op *tensor = ir_def(s->func, access->tensor);
+  const char *name = ir_str(tensor, "name", "");
+  ir_add_param(s->func, IR_PARAM_TMAP, name, ty_ptr(&s->func->module->types, dtype));
+  int position = (int)s->func->params.len - 1;
+  ir_param *param = &s->func->params.data[position];
+  param->nbox = access->rank;
+  param->swizzle = swizzle;
+  for (int d = 0, dim = 0; d < access->rank; d++)
+    param->box[d] = access->subs[d] == 'r' ? box[dim++] : 1;
+  return position;
 }
 
 // One copy moves rows of 128 bytes, the span of the swizzle; wider tiles take several.
 static void add_descriptor(split *s, operand *o) {
   ir_access access = ir_access_of(s->func, o->load);
-  const ir_op *tensor = ir_def(s->func, access.tensor);
   const ty_type *tile = ir_type(s->func, o->load->res[0]);
-  const char *name = ir_str(tensor, "name", "");
-  ir_add_param(s->func, IR_PARAM_TMAP, name, ty_ptr(&s->func->module->types, tile->dtype));
-  o->param = (int)s->func->params.len - 1;
-  ir_param *param = &s->func->params.data[o->param];
-  param->nbox = access.rank;
-  param->swizzle = 128;
-  for (int d = 0, dim = 0; d < access.rank; d++)
-    param->box[d] = access.subs[d] == 'r' ? tile->dims[dim++] : 1;
-  param->box[access.rank - 1] = 128 * 8 / tl_dtype_bits(tile->dtype);
+  int64_t box[2] = {tile->dims[0], 128 * 8 / tl_dtype_bits(tile->dtype)};
+  o->param = split_add_descriptor(s, &access, tile->dtype, box, 128);
 }
 
 bool split_declare_channel(split *s) {

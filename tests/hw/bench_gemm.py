@@ -47,7 +47,7 @@ class PlanOpts(ctypes.Structure):
 class Info(ctypes.Structure):
     _fields_ = [("size", ctypes.c_uint32), ("variant", ctypes.c_char_p), ("arch", ctypes.c_char_p),
                 ("grid", ctypes.c_uint32 * 3), ("threads", ctypes.c_uint32), ("smem", ctypes.c_uint32),
-                ("regs", ctypes.c_int), ("spill", ctypes.c_int), ("ctas", ctypes.c_int), ("align", ctypes.c_int)]
+                ("regs", ctypes.c_int), ("rest", ctypes.c_int * 31)]  # tile_info grows at its end
 
 
 class Library:

@@ -25,7 +25,7 @@ ALIKE = re.compile(r"fp8_fp4_gemm_|m_grouped_|k_grouped_|bf16_gemm_(nn|tn|tt|nt_
                    r"|.*einsum|sum_slices|inv_rope_fp8")
 
 ARCHS = ("sm_90a", "sm_100a", "sm_120a")
-FLAGS = ((), ("-fspecialize",))
+FLAGS = (("-fno-specialize",), ())
 
 
 class Tools:

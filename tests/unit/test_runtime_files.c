@@ -161,7 +161,7 @@ static void fill_bf16(uint16_t *data) {
 static check_result compare_bf16(const uint16_t *got, const uint16_t *want) {
   check_array g = bf16_array(got), w = bf16_array(want);
   check_result result;
-  check_compare(&g, &w, &result);
+  check_compare(&g, &w, CHECK_SUM_BITS, &result);
   return result;
 }
 
@@ -234,34 +234,34 @@ static void poison_is_no_result(void **state) {
   got[3] = 0xFFFF; // one that was not
   check_array g = bf16_array(got), w = bf16_array(want);
   check_result r;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_true(r.passed); // not poisoned before: a NaN is a NaN
   g.was_poison = w.was_poison = true;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_false(r.passed); // the reference wrote one, the bits say that the device did not
   uint8_t written[sizeof got];
   memset(written, 1, sizeof written);
   g.written = written;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_true(r.passed); // the device did: it copied the bits from its input
   written[2 * 3 + 1] = 0;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_false(r.passed); // half of an element is not written
   assert_int_equal(r.worst[1], 3);
   got[3] = want[3] = 0x3F80;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_false(r.passed); // whatever lies there
   got[3] = 0xFFFF;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_false(r.passed); // but no number
   assert_int_equal(r.worst[1], 3);
   want[3] = 0xFFFF; // neither wrote it
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_true(r.passed);
   assert_int_equal(r.unwritten, 1);
   memset(got, 0xFF, sizeof got);
   memset(want, 0xFF, sizeof want);
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_false(r.passed); // nobody wrote anything
 }
 
@@ -281,11 +281,11 @@ static void integers_must_be_equal(void **state) {
   check_array w = {TL_I64, 1, one, unit, want, false, NULL},
               g = {TL_I64, 1, one, unit, got, false, NULL};
   check_result r;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_false(r.passed); // the same double, not the same integer
   assert_int_equal(r.bad, 1);
   got[0] = INT64_MAX;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   assert_true(r.passed);
 }
 
@@ -315,7 +315,7 @@ static void failures_print_a_window(void **state) {
   got[47] = 0;
   check_array g = bf16_array(got), w = bf16_array(want);
   check_result r;
-  check_compare(&g, &w, &r);
+  check_compare(&g, &w, CHECK_SUM_BITS, &r);
   FILE *out = open_memstream(&text, &size);
   check_print(out, "D", &g, &w, &r);
   fclose(out);

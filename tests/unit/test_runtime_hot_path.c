@@ -41,7 +41,7 @@ static const char five[] =
     "(3, 3, 'SFB', 'tensor', 'in', 'f32', 'N|K / 128', '|1'),"
     "(3, 4, 'D', 'tensor', 'out', 'bf16', 'M|N', '|1');"
     "INSERT INTO variant VALUES(9, 3, 'sm_90a', 'v', '', 16, 0, 1, 'five', 'ceildiv(M, 128)', '1',"
-    " '1', 384, 1000, 1, 168, 0, 1, 4, 0);"
+    " '1', 384, 1000, 1, 168, 0, 1, 4, 0, 21);"
     "INSERT INTO abi VALUES(9, 0, 'tmap', 'A', 0, 'i64'), (9, 1, 'tmap', 'B', 0, 'i64'),"
     "(9, 2, 'tmap', 'D', 0, 'i64'), (9, 3, 'ptr', 'SFA', 0, 'i64'), (9, 4, 'ptr', 'SFB', 0, 'i64'),"
     "(9, 5, 'dim', 'M', 0, 'i32'), (9, 6, 'dim', 'N', 0, 'i32'), (9, 7, 'dim', 'K', 0, 'i32');"

@@ -41,7 +41,8 @@ class Info(c.Structure):
     _fields_ = [("size", c.c_uint32), ("variant", c.c_char_p), ("arch", c.c_char_p),
                 ("grid", c.c_uint32 * 3), ("threads", c.c_uint32), ("smem_bytes", c.c_uint32),
                 ("regs", c.c_int), ("spill_bytes", c.c_int), ("ctas_per_sm", c.c_int),
-                ("align", c.c_int), ("tma_descriptors", c.c_int), ("chosen_by", c.c_char_p)]
+                ("align", c.c_int), ("tma_descriptors", c.c_int), ("chosen_by", c.c_char_p),
+                ("sum_bits", c.c_int)]
 
 
 class Range(c.Structure):

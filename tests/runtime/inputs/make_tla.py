@@ -62,7 +62,7 @@ def main():
         for name, align in (("T128", 16), ("T128_u", 0)):
             variant += 1
             db.execute("INSERT INTO variant VALUES(?, 1, ?, ?, 'T=128', ?, ?, ?, 'axpy', 'M', '1', '1', 128, 0, 4, 10, 0, 0,"
-                       " 1, 0)", (variant, arch, name, align, 0 if align else 1, int(align > 0)))
+                       " 1, 0, 21)", (variant, arch, name, align, 0 if align else 1, int(align > 0)))
             if align:
                 db.execute("INSERT INTO require VALUES(1, ?, 0, 'N % 4 == 0', 'N % 4 == 0')", (variant,))
             for pos, row in enumerate(abi):
