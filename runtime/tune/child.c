@@ -74,7 +74,7 @@ static bool agrees(const tile_param *param, const unsigned char *got, const unsi
   int64_t elems = bits == 4 ? (int64_t)bytes * 2 : (int64_t)bytes / (bits < 8 ? 1 : bits / 8), one = 1;
   check_array a = {param->dtype, 1, &elems, &one, got, true, NULL}, b = a;
   b.data = want;
-  check_compare(&a, &b, out);
+  check_compare(&a, &b, CHECK_SUM_BITS, out);
   double largest = out->floor * 262144;
   return out->passed || (out->calc_diff <= CHECK_CALC_DIFF && isfinite(out->max_ulp) &&
                          out->unwritten == 0 && out->worst_error <= 0.01 * largest);

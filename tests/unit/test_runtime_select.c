@@ -9,7 +9,7 @@
 #define TIMES(bm, bn) "ceildiv(M, " #bm ") * ceildiv(N, " #bn ") * ceildiv(K, 64)"
 #define VARIANT(id, name, bm, bn, align, rank)                                                     \
   "INSERT INTO variant VALUES(" #id ", 3, 'sm_90a', '" name "', 'BM=" #bm "', " #align ", " #rank  \
-  ", 0, 'e" #id "', '" GRID(bm, bn) "', '1', '1', 256, 1000, 1, 100, 0, 1, 4, 0);"                 \
+  ", 0, 'e" #id "', '" GRID(bm, bn) "', '1', '1', 256, 1000, 1, 100, 0, 1, 4, 0, 21);"                 \
   "INSERT INTO work VALUES(" #id ", 0, 'load', 'A', " #bm " * 128, 0, 0, '" TIMES(bm, bn) "'),"    \
   "(" #id ", 1, 'load', 'B', " #bn " * 128, 0, 0, '" TIMES(bm, bn) "'),"                           \
   "(" #id ", 2, 'dot', 'bf16', " #bm ", " #bn ", 64, '" TIMES(bm, bn) "'),"                        \
