@@ -23,7 +23,10 @@ typedef struct split {
   ir_facts *facts;
   ir_op *role, *loop, *dot;
   operand a, b;
-  operand scale_a; // of the rows, when the feeder brings it: copied by a warp, 4 bytes at a time
+  // Scales that the feeder brings, a warp copying 4 bytes per lane: of the rows, and of the columns
+  // where runs of `run` columns share one.
+  operand scale_a, scale_b;
+  int64_t run;
   ir_op *store;        // that leaves by TMA; NULL: none
   int64_t image_bytes; // shared memory of its image
   ir_val channel;
@@ -38,8 +41,8 @@ const char *split_match(split *s);
 // Chooses the store that leaves by TMA, before the channel takes the rest of shared memory.
 void split_find_store(split *s);
 void split_stage_store(split *s);
-// TMA descriptor of the access's tensor as one more parameter; `box` counts the tile's dims. Returns
-// its position.
+// TMA descriptor of the access's tensor as one more parameter; `box` counts the tile's dims.
+// Returns its position.
 int split_add_descriptor(split *s, const ir_access *access, tl_dtype dtype, const int64_t *box,
                          int swizzle);
 // Declares the channel before the role; false when not even two slots fit.

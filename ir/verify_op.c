@@ -248,8 +248,7 @@ static void check_take(rule *r) {
 static void check_histogram(rule *r) {
   CHECK(ty_is_tile(r->arg[0]) && r->arg[0]->dtype == TL_I32, "counts values of an i32 tile");
   CHECK(r->res->rank == 1 && r->res->dtype == TL_I32, "gives i32[n]");
-  CHECK(r->op->nargs == 1 ||
-            (r->arg[1]->dtype == TL_I1 && ty_same_shape(r->arg[0], r->arg[1])),
+  CHECK(r->op->nargs == 1 || (r->arg[1]->dtype == TL_I1 && ty_same_shape(r->arg[0], r->arg[1])),
         "the mask is not i1 of the tile's shape");
 }
 
@@ -304,8 +303,7 @@ static bool subs_match(rule *r, const ir_access *access, const ty_type *tile) {
       return ir_verify_fail(r->v, r->op, "unknown subscript letter");
     if (letter == 'z' && (!i || !strchr("gz", access->subs[i - 1])))
       return ir_verify_fail(r->v, r->op, "subscript %d is in step with none", i);
-    if (by_tile ? sub->kind != TY_TILE || sub->rank != 1 || sub->dtype != TL_I32
-                      : !is(sub, TL_I32))
+    if (by_tile ? sub->kind != TY_TILE || sub->rank != 1 || sub->dtype != TL_I32 : !is(sub, TL_I32))
       return ir_verify_fail(r->v, r->op, "subscript %d is not %s", i,
                             by_tile ? "an i32 tile of rank 1" : "i32");
     if (letter == 's')
@@ -502,7 +500,11 @@ static void check_promote(rule *r) {
 
 static void check_read(rule *r) {
   const ty_type *tile = field_tile(r);
-  CHECK(!tile || tile == r->res, "the result is not the field's tile");
+  int64_t run = ir_int(r->op, "run", 1);
+  CHECK(!tile || tile == r->res ||
+            (run > 1 && tile->rank == 1 && r->res->rank == 1 && tile->dtype == r->res->dtype &&
+             r->res->dims[0] <= tile->dims[0] * run),
+        "the result is not the field's tile");
 }
 
 // --- dispatch ----------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ static void open_round(ll_ctx *c, copying *k, int64_t round) {
   ll_v at[TY_MAX_RANK];
   LLVMBasicBlockRef back = ll_enter_entry(c);
   // Round 0 stands for all rounds that share a column.
-  chunk_coords(c, &k->chunks, ll_add(c, k->chunks.thread, ll_i32(c, round * k->chunks.threads)), at);
+  chunk_coords(c, &k->chunks, ll_add(c, k->chunks.thread, ll_i32(c, round * k->chunks.threads)),
+               at);
   ll_leave_entry(c, back);
   k->cursor = ll_cursor_open(c, &k->access, at);
   k->cursor.skip_last = true;
@@ -168,7 +169,8 @@ static void emit_round(ll_ctx *c, copying *k) {
 static void emit_loop(ll_ctx *c, copying *k) {
   static const int64_t none[TY_MAX_RANK];
   ll_v at[TY_MAX_RANK], counter = ll_alloca(c, c->t_i32, "chunk");
-  LLVMBasicBlockRef head = ll_block(c, "copy"), body = ll_block(c, "chunk"), end = ll_block(c, "copied");
+  LLVMBasicBlockRef head = ll_block(c, "copy"), body = ll_block(c, "chunk"),
+                    end = ll_block(c, "copied");
   k->stage = ll_stage(c, k->channel, &k->field, true);
   LLVMBuildStore(c->b, k->chunks.thread, counter);
   LLVMBuildBr(c->b, head);
@@ -192,7 +194,32 @@ static void emit_loop(ll_ctx *c, copying *k) {
   LLVMPositionBuilderAtEnd(c->b, end);
 }
 
+// A column of elements picked by index, one to a lane of the feeding warp.
+static void copy_gathered(ll_ctx *c, const ir_op *op) {
+  static const int64_t none[TY_MAX_RANK];
+  const ll_channel *channel = ll_channel_of(c, op);
+  ll_field field = ll_field_of(c, channel, (int)ir_int(op, "field", 0));
+  ll_access access = ll_access_of(c, op);
+  int dim = (int)(strchr(access.ir.subs, 'g') - access.ir.subs);
+  const ir_layout *layout = ll_layout(c, op->args[access.ir.first_sub + dim]);
+  TL_ASSERT(ir_layout_regs(layout) == 1 && ir_int(op, "bytes", 4) == 4, "gathering copy");
+  const ll_v *at = ll_place_of(c, layout)->at;
+  ll_cursor cursor = ll_cursor_open(c, &access, at);
+  ll_cursor_gather(c, &cursor, layout);
+  ll_spot spot = ll_cursor_at(c, &cursor, none, 0);
+  ll_v size = LLVMBuildSelect(c->b, spot.inside, ll_i32(c, 4), ll_i32(c, 0), "");
+  ll_v from = LLVMBuildSelect(c->b, spot.inside, ll_offset(c, spot.pointer, ll_i64(c, spot.imm)),
+                              access.tensor->base, "");
+  ll_v to = ll_offset(c, ll_stage(c, channel, &field, true), ll_mul(c, at[0], ll_i32(c, 4)));
+  ll_v first = LLVMBuildICmp(c->b, LLVMIntULT, c->lane, ll_i32(c, field.buf->dims[1]), "");
+  LL_ASM(c, CP_ASYNC_4, c->t_void, first, to, from, size);
+}
+
 void ll_emit_copy(ll_ctx *c, const ir_op *op) {
+  if (strchr(ir_str(op, "subs", ""), 'g')) {
+    copy_gathered(c, op);
+    return;
+  }
   enum { MOST_ROUNDS = 16 };
   copying *k = open_copy(c, op);
   if (k->channel->hand && k->chunks.rounds > MOST_ROUNDS) {

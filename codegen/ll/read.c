@@ -258,7 +258,8 @@ static void take_apart(ll_ctx *c, const vectors *v, ll_v loaded, ll_v *out) {
 }
 
 static void read_vectors(ll_ctx *c, const ir_op *op, const ll_field *field, ll_v stage) {
-  vectors v = {.layout = ll_layout(c, op->res[0]), .dtype = ll_dtype(c, op->res[0]), .stage = stage};
+  vectors v = {
+      .layout = ll_layout(c, op->res[0]), .dtype = ll_dtype(c, op->res[0]), .stage = stage};
   int elem = tl_dtype_bits(v.dtype), last = v.layout->rank - 1;
   // 4-bit elements come in integers, of 16 elements at most where they are spread.
   v.run = ll_run(v.layout, elem < 8 ? 16 : 128 / elem);
@@ -277,12 +278,50 @@ static void read_vectors(ll_ctx *c, const ir_op *op, const ll_field *field, ll_v
     take_apart(c, &v, load_at(c, &v, r), out + r);
 }
 
+// Columns in runs of one element each: whole atoms of 8 of them, so that a register's element is
+// the same for all lanes and is loaded once.
+static void read_runs(ll_ctx *c, const ir_op *op, const ll_field *field, ll_v stage, int64_t run) {
+  const ir_layout *layout = ll_layout(c, op->res[0]);
+  tl_dtype dtype = ll_dtype(c, op->res[0]);
+  int bytes = tl_dtype_bits(dtype) / 8;
+  int64_t by_lane = 0;
+  for (int i = 0; i < IR_LANE_BITS; i++)
+    by_lane += layout->lane[i][0];
+  for (int i = 0; i < layout->nwarp_bits; i++)
+    by_lane += layout->warp[i][0];
+  ll_v *loaded = TL_NEW_N(c->arena, ll_v, field->buf->dims[1]), *out = ll_new_regs(c, op->res[0]);
+  for (int r = 0; r < ir_layout_regs(layout); r++) {
+    int64_t fixed[TY_MAX_RANK];
+    ll_reg_coords(layout, r, fixed);
+    int64_t first = fixed[0] / run;
+    bool same = (fixed[0] + by_lane) / run == first;
+    ll_v index = ll_i32(c, first);
+    if (!same)
+      index = LLVMBuildUDiv(c->b, ll_add(c, ll_place_of(c, layout)->at[0], ll_i32(c, fixed[0])),
+                            ll_i32(c, run), "");
+    ll_v value = same ? loaded[first] : NULL;
+    if (!value) {
+      ll_v at = ll_offset(c, stage, ll_mul(c, index, ll_i32(c, bytes)));
+      value = LLVMBuildLoad2(c->b, LLVMIntTypeInContext(c->cx, (unsigned)bytes * 8), at, "");
+      LLVMSetAlignment(value, (unsigned)bytes);
+      value = ll_from_bits(c, value, ll_type(c, dtype));
+    }
+    if (same)
+      loaded[first] = value;
+    out[r] = value;
+  }
+}
+
 void ll_emit_read(ll_ctx *c, const ir_op *op) {
   const ll_channel *channel = ll_val(c, op->args[0])->channel;
   ll_pending *p = TL_NEW(c->arena, ll_pending);
   p->layout = ll_layout(c, op->res[0]);
   p->field = ll_field_of(c, channel, (int)ir_int(op, "field", 0));
   p->stage = ll_stage(c, channel, &p->field, false);
+  if (ir_int(op, "run", 1) > 1) {
+    read_runs(c, op, &p->field, p->stage, ir_int(op, "run", 1));
+    return;
+  }
   if (!ir_int(op, "ldmatrix", 1) || !recognise(p)) {
     read_vectors(c, op, &p->field, p->stage);
     return;

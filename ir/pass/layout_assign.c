@@ -686,6 +686,13 @@ static void anchor_role(assign *s, ir_op *role) {
   s->func->warps = all;
 }
 
+// Indices of a gathering copy: one to a lane.
+static void anchor_copy(assign *s, ir_op *op) {
+  for (uint32_t i = 2; i < op->nargs; i++)
+    if (ty_is_tile(type_of(s, op->args[i])))
+      op->args[i] = wanted(s, op->args[i], keep(s, ir_layout_blocked(type_of(s, op->args[i]), s->func->warps, 1)));
+}
+
 static void anchor(assign *s, ir_op *op) {
   switch (op->code) {
   case IR_STORE:
@@ -700,6 +707,9 @@ static void anchor(assign *s, ir_op *op) {
   case IR_DRAIN:
   case IR_PROMOTE:
     anchor_wgmma(s, op);
+    return;
+  case IR_COPY:
+    anchor_copy(s, op);
     return;
   case IR_FOR:
     anchor_for(s, op);

@@ -7,11 +7,67 @@
 
 enum { MAX_STAGES = 8 };
 
+// --- thinning an index tile --------------------------------------------------------------------
+
+static bool is_pointwise(const ir_op *op) {
+  return op->code >= IR_NEG && op->code <= IR_SELECT && op->code != IR_BITCAST; // ORDER ops.def
+}
+
+bool ir_can_thin(const ir_func *func, ir_val index) {
+  if (!ty_is_tile(ir_type(func, index)))
+    return true;
+  const ir_op *def = ir_def(func, index);
+  if (!def || ir_type(func, index)->rank != 1)
+    return false;
+  if (def->code == IR_SPLAT || def->code == IR_IOTA)
+    return true;
+  for (uint32_t i = 0; i < def->nargs; i++)
+    if (!ir_can_thin(func, def->args[i]))
+      return false;
+  return is_pointwise(def);
+}
+
+ir_val ir_thin(ir_builder *b, const ir_map *map, ir_val index, int64_t step, int64_t count) {
+  const ty_type *type = ir_type(b->func, index);
+  if (!ty_is_tile(type))
+    return ir_map_get(map, index);
+  const ir_op *def = ir_def(b->func, index);
+  const ty_type *thin = ty_tile(&b->func->module->types, type->dtype, 1, &count);
+  if (def->code == IR_SPLAT)
+    return ir_splat(b, ir_map_get(map, def->args[0]), thin);
+  if (def->code == IR_IOTA) {
+    ir_val every = ir_splat(b, ir_const_int(b, type->dtype, step), thin);
+    return ir_binary(b, IR_MUL, ir_build1(b, IR_IOTA, thin, 0, NULL), every);
+  }
+  ir_val args[3];
+  for (uint32_t i = 0; i < def->nargs; i++)
+    args[i] = ir_thin(b, map, def->args[i], step, count);
+  ir_val made = ir_build1(b, def->code, thin, def->nargs, args);
+  ir_def(b->func, made)->attrs = def->attrs;
+  return made;
+}
+
 // --- buffers, channel, descriptors -------------------------------------------------------------
 
+// Elements of the field that holds one scale for each run of columns. A power of two, since lanes
+// share them: what is too many reads zeros or the next scales.
+static int64_t thin_count(const split *s) {
+  int64_t columns = ir_type(s->func, s->scale_b.load->res[0])->dims[0], count = 2;
+  while (count < columns / s->run)
+    count *= 2;
+  return count;
+}
+
+// The tile that one slot holds of an operand.
+static const ty_type *slot_tile(const split *s, const operand *o) {
+  int64_t count = o == &s->scale_b ? thin_count(s) : 0;
+  return count ? ty_tile(&s->func->module->types, TL_F32, 1, &count)
+               : ir_type(s->func, o->load->res[0]);
+}
+
 // Operands are swizzled as wgmma reads them, scales lie in a row.
-static ir_val declare_buffer(split *s, ir_builder *b, const ir_op *load) {
-  const ty_type *tile = ir_type(s->func, load->res[0]);
+static ir_val declare_buffer(split *s, ir_builder *b, const operand *o) {
+  const ty_type *tile = slot_tile(s, o);
   int64_t dims[TY_MAX_RANK] = {s->depth, tile->dims[0], tile->rank > 1 ? tile->dims[1] : 0};
   const ty_type *type = ty_buf(&s->func->module->types, tile->dtype, tile->rank + 1, dims);
   ir_val buffer = ir_build1(b, IR_BUFFER, type, 0, NULL);
@@ -23,19 +79,25 @@ static ir_val declare_buffer(split *s, ir_builder *b, const ir_op *load) {
 static int64_t tile_bytes(const split *s, const operand *o) {
   if (!o->load)
     return 0;
-  const ty_type *tile = ir_type(s->func, o->load->res[0]);
+  const ty_type *tile = slot_tile(s, o);
   return ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8;
 }
 
 static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
+// As smem_alloc lays them out: every buffer and the barriers start at multiples of 1024 bytes.
+static int64_t bytes_at(const split *s, int depth) {
+  return aligned(depth * tile_bytes(s, &s->a)) + aligned(depth * tile_bytes(s, &s->b)) +
+         aligned(depth * tile_bytes(s, &s->scale_a)) + aligned(depth * tile_bytes(s, &s->scale_b)) +
+         aligned(depth * 16) + s->image_bytes;
+}
+
 static void choose_depth(split *s) {
-  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b) + tile_bytes(s, &s->scale_a);
-  int64_t rounded =
-      aligned(tile_bytes(s, &s->a)) + aligned(tile_bytes(s, &s->b)) + tile_bytes(s, &s->scale_a);
-  int64_t left = s->func->target->smem_cta_bytes - 2048 - aligned(s->image_bytes); // barriers, ends
-  int64_t fits = left / rounded;
-  s->depth = fits > MAX_STAGES ? MAX_STAGES : (int)fits;
+  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b) + tile_bytes(s, &s->scale_a) +
+                  tile_bytes(s, &s->scale_b);
+  s->depth = MAX_STAGES;
+  while (s->depth > 1 && bytes_at(s, s->depth) > s->func->target->smem_cta_bytes)
+    s->depth--;
 }
 
 int split_add_descriptor(split *s, const ir_access *access, tl_dtype dtype, const int64_t *box,
@@ -60,24 +122,26 @@ static void add_descriptor(split *s, operand *o) {
   o->param = split_add_descriptor(s, &access, tile->dtype, box, 128);
 }
 
+static int feeders(const split *s) { return s->scale_a.load || s->scale_b.load ? 32 : 1; }
+
 bool split_declare_channel(split *s) {
   choose_depth(s);
   if (s->depth < 2)
     return false;
   ir_builder b = {s->func, s->func->body, s->role, s->loop->loc};
-  operand *fields[] = {&s->a, &s->b, &s->scale_a};
-  ir_val buffers[3];
+  operand *fields[] = {&s->a, &s->b, &s->scale_a, &s->scale_b};
+  ir_val buffers[4];
   uint32_t count = 0;
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 4; i++)
     if (fields[i]->load) {
       fields[i]->field = (int)count;
-      buffers[count++] = declare_buffer(s, &b, fields[i]->load);
+      buffers[count++] = declare_buffer(s, &b, fields[i]);
     }
   s->channel = ir_build1(&b, IR_CHANNEL, ty_chan(&s->func->module->types), count, buffers);
   ir_op *channel = ir_def(s->func, s->channel);
   ir_set_int(s->func, channel, "depth", s->depth);
   ir_set_str(s->func, channel, "engine", "tma");
-  ir_set_int(s->func, channel, "feeders", s->scale_a.load ? 32 : 1);
+  ir_set_int(s->func, channel, "feeders", feeders(s));
   add_descriptor(s, &s->a);
   add_descriptor(s, &s->b);
   return true;
@@ -95,12 +159,14 @@ static void put(split *s, ir_builder *b, const operand *o, const ir_map *map) {
   ir_access access = ir_access_of(s->func, o->load);
   ir_val args[2 + TY_MAX_RANK] = {s->channel, ir_map_get(map, access.tensor)};
   for (int d = 0; d < access.rank; d++)
-    args[2 + d] = ir_map_get(map, o->load->args[access.first_sub + d]);
+    args[2 + d] = access.subs[d] == 'g'
+                      ? ir_thin(b, map, o->load->args[access.first_sub + d], s->run, thin_count(s))
+                      : ir_map_get(map, o->load->args[access.first_sub + d]);
   b->loc = o->load->loc;
   ir_op *copy = ir_build(b, IR_COPY, 2 + (uint32_t)access.rank, args, 0, NULL);
   ir_set_int(s->func, copy, "field", o->field);
   ir_set_str(s->func, copy, "subs", access.subs);
-  bool by_warp = o == &s->scale_a;
+  bool by_warp = o == &s->scale_a || o == &s->scale_b;
   ir_set_str(s->func, copy, "engine", by_warp ? "cp.async" : "tma");
   ir_set_int(s->func, copy, by_warp ? "bytes" : "map", by_warp ? 4 : o->param);
 }
@@ -120,7 +186,7 @@ void split_make_feeder(split *s) {
   ir_op *feed = ir_clone(&b, s->role, &map);
   ir_set_str(s->func, feed, "name", "feed");
   ir_set_int(s->func, feed, "warps", s->func->extra_warps);
-  ir_set_int(s->func, feed, "threads", s->scale_a.load ? 32 : 1);
+  ir_set_int(s->func, feed, "threads", feeders(s));
   ir_walk(feed->regions[0], strip_effects, NULL);
   // The loop's clone is found through its induction variable; the puts stand where the loads did,
   // behind whatever computes their subscripts.
@@ -128,9 +194,10 @@ void split_make_feeder(split *s) {
   ir_region *body = ir_info_of(s->func, iv)->region;
   ir_builder end = {s->func, body, body->last, s->loop->loc};
   ir_set_int(s->func, split_on_channel(s, &end, IR_ACQUIRE), "tx",
-             s->slot_bytes - tile_bytes(s, &s->scale_a));
+             tile_bytes(s, &s->a) + tile_bytes(s, &s->b));
   put(s, &end, &s->a, &map);
   put(s, &end, &s->b, &map);
   put(s, &end, &s->scale_a, &map);
+  put(s, &end, &s->scale_b, &map);
   split_on_channel(s, &end, IR_COMMIT);
 }

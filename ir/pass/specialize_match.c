@@ -77,18 +77,38 @@ static const char *find_operands(split *s) {
   return why ? why : refuse_load(s, b);
 }
 
-// The scales of the rows can be fed when they are one column of f32 that nobody else uses; scales
-// that cannot are loaded by the warpgroups.
-static void find_scale(split *s) {
+// A column of f32 that the loop loads for this dot alone; NULL: something else, which the
+// warpgroups load themselves.
+static ir_op *scale_load(const split *s, ir_val scale) {
+  ir_op *load = ir_def(s->func, scale);
+  if (!load || load->code != IR_LOAD || load->parent != s->loop->regions[0] ||
+      ir_refuse_ahead(s->func, load, s->loop) || ir_int(load, "inbounds", 0))
+    return NULL;
+  const ty_type *tile = ir_type(s->func, load->res[0]);
+  return tile->rank == 1 && tile->dtype == TL_F32 ? load : NULL;
+}
+
+// Runs of equal indices, when they are whole atoms of 8 columns: one element of each is fed.
+static int64_t equal_columns(const split *s, const ir_op *load) {
+  ir_access access = ir_access_of(s->func, load);
+  const char *gather = strchr(access.subs, 'g');
+  if (!gather || strchr(access.subs, 'r'))
+    return 0;
+  ir_val index = load->args[access.first_sub + (gather - access.subs)];
+  int64_t run = ir_fact_of(s->facts, index)->constant_run;
+  int64_t columns = ir_type(s->func, load->res[0])->dims[0];
+  run = run > columns ? columns : run;
+  return run % 8 == 0 && columns % run == 0 && ir_can_thin(s->func, index) ? run : 0;
+}
+
+static void find_scales(split *s) {
   if (!split_is_scaled(s))
     return;
-  ir_op *load = ir_def(s->func, s->dot->args[1]);
-  if (!load || load->code != IR_LOAD || load->parent != s->loop->regions[0] ||
-      ir_refuse_async(s->func, load, s->loop) || ir_int(load, "inbounds", 0))
-    return;
-  const ty_type *tile = ir_type(s->func, load->res[0]);
-  if (tile->rank == 1 && tile->dtype == TL_F32)
-    s->scale_a.load = load;
+  ir_op *a = scale_load(s, s->dot->args[1]), *b = scale_load(s, s->dot->args[3]);
+  if (a && !ir_refuse_async(s->func, a, s->loop))
+    s->scale_a.load = a;
+  if (b && (s->run = equal_columns(s, b)) != 0)
+    s->scale_b.load = b;
 }
 
 const char *split_match(split *s) {
@@ -112,6 +132,6 @@ const char *split_match(split *s) {
   if (!why)
     why = find_operands(s);
   if (!why)
-    find_scale(s);
+    find_scales(s);
   return why;
 }

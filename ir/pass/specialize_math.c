@@ -98,16 +98,21 @@ static void load_scales_ahead(split *s, ir_op *wait) {
   TL_VEC(ir_op *) loads = {0};
   for (ir_op *op = s->loop->regions[0]->first; op; op = op->next)
     if (op->code == IR_LOAD && op != s->a.load && op != s->b.load && op != s->scale_a.load &&
-        !ir_int(op, "inbounds", 0) && !ir_refuse_ahead(s->func, op, s->loop))
+        op != s->scale_b.load && !ir_int(op, "inbounds", 0) &&
+        !ir_refuse_ahead(s->func, op, s->loop))
       tl_push(s->ctx->scratch, &loads, op);
   for (uint32_t i = 0; i < loads.len; i++)
     load_ahead(s, loads.data[i], wait);
 }
 
-static void read_scale(split *s, ir_builder *b) {
-  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, s->scale_a.load->res[0]), 1, &s->channel);
-  ir_set_int(s->func, ir_def(s->func, read), "field", s->scale_a.field);
-  ir_replace_uses(s->func, s->scale_a.load->res[0], read);
+static void read_scale(split *s, ir_builder *b, const operand *scale) {
+  if (!scale->load)
+    return;
+  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, scale->load->res[0]), 1, &s->channel);
+  ir_set_int(s->func, ir_def(s->func, read), "field", scale->field);
+  if (scale == &s->scale_b)
+    ir_set_int(s->func, ir_def(s->func, read), "run", s->run);
+  ir_replace_uses(s->func, scale->load->res[0], read);
 }
 
 void split_make_math(split *s) {
@@ -115,8 +120,8 @@ void split_make_math(split *s) {
   ir_set_int(s->func, s->role, "warps", s->func->warps);
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
   ir_op *wait = split_on_channel(s, &b, IR_WAIT);
-  if (s->scale_a.load)
-    read_scale(s, &b);
+  read_scale(s, &b, &s->scale_a);
+  read_scale(s, &b, &s->scale_b);
   ir_val acc = s->dot->args[split_is_scaled(s) ? 4 : 2];
   bool in_parts = split_is_scaled(s) || ir_int(s->dot, "promote", 0) > 0;
   ir_val sum = in_parts ? accumulate_parts(s, &b, acc) : accumulate(s, &b, acc);
