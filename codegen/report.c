@@ -44,7 +44,8 @@ int cg_ctas_per_sm(const ir_func *func, int regs) {
 
 static void deepest(ir_op *op, void *user) {
   int *depth = user;
-  int stages = op->code == IR_CHANNEL ? (int)ir_int(op, "depth", 1) : 1;
+  bool counts = op->code == IR_CHANNEL && ir_int(op, "feeders", 1) == 1; // scales do not
+  int stages = counts ? (int)ir_int(op, "depth", 1) : 1;
   if (stages > *depth)
     *depth = stages;
 }

@@ -23,13 +23,13 @@ typedef struct split {
   ir_facts *facts;
   ir_op *role, *loop, *dot;
   operand a, b;
-  // Scales that the feeder brings, a warp copying 4 bytes per lane: of the rows, and of the columns
-  // where runs of `run` columns share one.
+  // Scales that a warp brings, copying 4 bytes per lane: of the rows, and of the columns where runs
+  // of `run` columns share one.
   operand scale_a, scale_b;
   int64_t run;
-  ir_op *store;        // that leaves by TMA; NULL: none
-  int64_t image_bytes; // shared memory of its image
-  ir_val channel;
+  ir_op *store;           // that leaves by TMA; NULL: none
+  int64_t image_bytes;    // shared memory of its image
+  ir_val channel, scales; // slots of operands; slots of scales: none when nothing feeds them
   int depth;
   int64_t slot_bytes;
 } split;
@@ -51,6 +51,6 @@ bool split_declare_channel(split *s);
 void split_make_feeder(split *s);
 // Turns the role into the consumer of the channel.
 void split_make_math(split *s);
-// One operation on the channel.
-ir_op *split_on_channel(split *s, ir_builder *b, ir_code code);
+// One operation on a channel.
+ir_op *split_on_channel(ir_builder *b, ir_code code, ir_val channel);
 #endif

@@ -129,6 +129,18 @@ static const char *register_table(checked *c) {
   return out;
 }
 
+// Roles that `specialize` made change their registers together, before they part: those with equal
+// numbers in a row have to fill warpgroups.
+static bool shares_warpgroup(const checked *c, uint32_t role) {
+  int64_t regs = ir_int(c->roles.data[role], "regs", 0), warps = 0;
+  uint32_t first = role;
+  while (first && ir_int(c->roles.data[first - 1], "regs", 0) == regs)
+    first--;
+  for (uint32_t i = first; i < c->roles.len && ir_int(c->roles.data[i], "regs", 0) == regs; i++)
+    warps += warps_of(c->roles.data[i]);
+  return !ir_has_own_roles(c->func) && warps % 4 == 0;
+}
+
 static void check_registers(checked *c) {
   int64_t sum = 0, threads = 0;
   int with = 0;
@@ -141,12 +153,14 @@ static void check_registers(checked *c) {
     if (!regs)
       continue;
     if (regs % 8 || regs < 24 || regs > 256)
-      say(c, IR_RULE_REGISTERS, role, "", "role '%s' asks for %d registers: a multiple of 8 from 24 "
-                                          "to 256 is possible",
+      say(c, IR_RULE_REGISTERS, role, "",
+          "role '%s' asks for %d registers: a multiple of 8 from 24 "
+          "to 256 is possible",
           role_name(c, (int)i), (int)regs);
-    if (warps % 4)
-      say(c, IR_RULE_REGISTERS, role, "", "role '%s' changes the registers of %d warps: a whole "
-                                          "warpgroup of 4 does so together",
+    if (warps % 4 && !shares_warpgroup(c, i))
+      say(c, IR_RULE_REGISTERS, role, "",
+          "role '%s' changes the registers of %d warps: a whole "
+          "warpgroup of 4 does so together",
           role_name(c, (int)i), (int)warps);
   }
   const ir_op *last = c->roles.len ? tl_last(&c->roles) : NULL;
@@ -157,7 +171,8 @@ static void check_registers(checked *c) {
     say(c, IR_RULE_CAPACITY, last, register_table(c),
         "the roles ask for %d registers, and a multiprocessor has %d", (int)sum, SM_REGISTERS);
   // A thread starts with an even share, in units of 8; nobody can be given what no thread has.
-  int64_t share = threads ? SM_REGISTERS / threads / 8 * 8 : 0, pool = threads * (share < 256 ? share : 256);
+  int64_t share = threads ? SM_REGISTERS / threads / 8 * 8 : 0,
+          pool = threads * (share < 256 ? share : 256);
   if (with && sum > pool)
     say(c, IR_RULE_CAPACITY, last, register_table(c),
         "the roles ask for %d registers, and their %d threads start with %d", (int)sum,
@@ -276,8 +291,8 @@ static bool events_follow(const ir_op *op) {
   return found;
 }
 
-// Scratch {last=1} of a kernel whose CTAs have one tile each (pass split_k): behind the loop all slots
-// have been filled and read, so it may lie where they were.
+// Scratch {last=1} of a kernel whose CTAs have one tile each (pass split_k): behind the loop all
+// slots have been filled and read, so it may lie where they were.
 static bool is_behind(const extent *scratch, const extent *slots) {
   return !scratch->chan && ir_int(scratch->op, "last", 0) && slots->op->code == IR_BUFFER &&
          !events_follow(scratch->op);
@@ -286,11 +301,11 @@ static bool is_behind(const extent *scratch, const extent *slots) {
 static void check_pair(checked *c, const extent *a, const extent *b) {
   if ((a->chan && a->chan == b->chan && a->op == b->op) || is_behind(a, b) || is_behind(b, a))
     return;
-  bool together = (a->role && b->role && a->role != b->role) || (a->from <= b->to && b->from <= a->to) || (a->chan && a->chan == b->chan);
-  const char *table =
-      tl_sprintf(c->arena, "  bytes %6d .. %6d  %s\n  bytes %6d .. %6d  %s\n", (int)a->offset,
-                 (int)(a->offset + a->bytes), what(c, a), (int)b->offset,
-                 (int)(b->offset + b->bytes), what(c, b));
+  bool together = (a->role && b->role && a->role != b->role) ||
+                  (a->from <= b->to && b->from <= a->to) || (a->chan && a->chan == b->chan);
+  const char *table = tl_sprintf(c->arena, "  bytes %6d .. %6d  %s\n  bytes %6d .. %6d  %s\n",
+                                 (int)a->offset, (int)(a->offset + a->bytes), what(c, a),
+                                 (int)b->offset, (int)(b->offset + b->bytes), what(c, b));
   if (together) {
     say(c, IR_RULE_ALIAS, b->op, table, "%s and %s share shared memory while both are alive",
         what(c, a), what(c, b));
@@ -361,8 +376,9 @@ static void check_use(ir_op *op, void *user) {
     return;
   for (uint32_t i = 0; i < op->nargs; i++)
     if (f->flying[op->args[i].id])
-      say(f->c, IR_RULE_WGMMA, op, "", "'%s' takes the accumulators of a wgmma that is still under "
-                                       "way: only drain may",
+      say(f->c, IR_RULE_WGMMA, op, "",
+          "'%s' takes the accumulators of a wgmma that is still under "
+          "way: only drain may",
           ir_info(op->code)->name);
 }
 
@@ -395,9 +411,9 @@ bool ir_check_schedule(const ir_func *func, tl_arena *arena, ir_schedule_fault *
   return c.good && ir_each_plan(func, arena, c.chans.data, (int)c.chans.len, run_plan, out);
 }
 
-static const tl_diag_id ids[] = {[IR_RULE_PAYLOAD] = DIAG_E0301,   [IR_RULE_BYTES] = DIAG_E0302,
-                                 [IR_RULE_ORDER] = DIAG_E0303,     [IR_RULE_ALIAS] = DIAG_E0304,
-                                 [IR_RULE_CAPACITY] = DIAG_E0305,  [IR_RULE_REGISTERS] = DIAG_E0307,
+static const tl_diag_id ids[] = {[IR_RULE_PAYLOAD] = DIAG_E0301,  [IR_RULE_BYTES] = DIAG_E0302,
+                                 [IR_RULE_ORDER] = DIAG_E0303,    [IR_RULE_ALIAS] = DIAG_E0304,
+                                 [IR_RULE_CAPACITY] = DIAG_E0305, [IR_RULE_REGISTERS] = DIAG_E0307,
                                  [IR_RULE_WGMMA] = DIAG_E0308};
 
 void ir_print_fault(const ir_func *func, const ir_schedule_fault *fault, tl_buf *out) {

@@ -1,26 +1,15 @@
 // Channels between roles: a feeder thread fills slots by TMA, warpgroups read them.
 //
 // Per slot two mbarriers, full and empty. full: one arrival that announces the slot's bytes, then
-// the bytes themselves; where a whole warp feeds, because some fields come by cp.async, one more
-// arrival of each lane once its copies have landed. empty: one arrival per reading warp. Each side
-// keeps slot and phase in allocas, which LLVM turns into values carried by the loops; the phase
-// flips when the slot number wraps and neither is ever restarted. All operations have CTA scope:
-// wider ones cost a memory barrier each.
+// the bytes themselves; where a warp feeds by cp.async, one arrival of each lane once its copies
+// have landed. empty: one arrival per reading warp. Each side keeps slot and phase in allocas,
+// which LLVM turns into values carried by the loops; the phase flips when the slot number wraps and
+// neither is ever restarted. All operations have CTA scope: wider ones cost a memory barrier each.
 #include "codegen/ll/shared.h"
 
 static ll_v barrier_of(ll_ctx *c, const ll_channel *channel, ll_v slot, bool empty) {
   ll_v base = ll_offset(c, c->smem, ll_i32(c, ir_int(channel->op, "offset", 0) + (empty ? 8 : 0)));
   return ll_offset(c, base, ll_mul(c, slot, ll_i32(c, 16)));
-}
-
-static bool feeds_by_warp(const ll_channel *channel) {
-  return ir_int(channel->op, "feeders", 1) > 1;
-}
-
-// What one thread of the feeding warp does alone.
-static LLVMBasicBlockRef begin_alone(ll_ctx *c, const ll_channel *channel) {
-  ll_v first = LLVMBuildICmp(c->b, LLVMIntEQ, c->lane, ll_i32(c, 0), "");
-  return ll_begin_if(c, feeds_by_warp(channel) ? first : ll_i1(c, true));
 }
 
 // Once, before the roles part: one thread makes the barriers, all see them.
@@ -44,7 +33,7 @@ void ll_fed_barriers(ll_ctx *c, ll_channel *channel, int64_t full, int64_t empty
 }
 
 void ll_fed_open(ll_ctx *c, ll_channel *channel) {
-  ll_fed_barriers(c, channel, feeds_by_warp(channel) ? 1 + 32 : 1, c->func->warps);
+  ll_fed_barriers(c, channel, ir_int(channel->op, "feeders", 1), c->func->warps);
 }
 
 static void spin(ll_ctx *c, ll_v barrier, ll_v phase) {
@@ -69,10 +58,9 @@ static void advance(ll_ctx *c, const ll_channel *channel, ll_v counter, ll_v pha
 static void acquire(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_v slot = load(c, channel->produced);
   spin(c, barrier_of(c, channel, slot, true), load(c, channel->produced_phase));
-  LLVMBasicBlockRef after = begin_alone(c, channel);
-  LL_CALL(c, "llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta",
-          barrier_of(c, channel, slot, false), ll_i32(c, ir_int(op, "tx", 0)));
-  ll_end_if(c, after);
+  if (ir_int(op, "tx", 0))
+    LL_CALL(c, "llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta",
+            barrier_of(c, channel, slot, false), ll_i32(c, ir_int(op, "tx", 0)));
 }
 
 ll_v ll_fed_barrier(ll_ctx *c, const ll_channel *channel, bool producer, bool empty) {
@@ -121,13 +109,11 @@ void ll_fed_copy(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
     ll_emit_copy(c, op);
     return;
   }
-  LLVMBasicBlockRef after = begin_alone(c, channel);
   ll_fed_boxes(c, channel, op);
-  ll_end_if(c, after);
 }
 
-static void commit(ll_ctx *c, const ll_channel *channel) {
-  if (feeds_by_warp(channel))
+static void commit(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
+  if (!strcmp(ir_str(op, "engine", ""), "cp.async"))
     LL_CALL(c, "llvm.nvvm.cp.async.mbarrier.arrive.noinc.shared",
             barrier_of(c, channel, load(c, channel->produced), false));
   advance(c, channel, channel->produced, channel->produced_phase);
@@ -147,7 +133,7 @@ void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
     acquire(c, channel, op);
     return;
   case IR_COMMIT:
-    commit(c, channel);
+    commit(c, channel, op);
     return;
   case IR_WAIT:
     spin(c, barrier_of(c, channel, load(c, channel->consumed), false),
@@ -177,7 +163,14 @@ static void set_registers(ll_ctx *c, const ir_op *role, bool more) {
 }
 
 // The first role runs on the warps that own tiles and returns; what follows runs on the warpgroup
-// behind them, of which one thread or one warp feeds.
+// behind them: one of its warps, or one thread of it, for each feeding role.
+static int roles_before(const ir_op *role) {
+  int count = 0;
+  for (const ir_op *op = role->prev; op; op = op->prev)
+    count += op->code == IR_ROLE;
+  return count;
+}
+
 void ll_emit_role(ll_ctx *c, const ir_op *op) {
   if (ir_has_own_roles(c->func)) {
     ll_emit_own_role(c, op);
@@ -187,11 +180,14 @@ void ll_emit_role(ll_ctx *c, const ir_op *op) {
     ll_emit_region(c, op->regions[0]);
     return;
   }
-  if (op == c->func->body->last->prev) {
-    set_registers(c, op, false);
+  int behind = roles_before(op);
+  if (behind) {
+    int warp = c->func->warps + behind - 1;
+    if (behind == 1) // one for the warpgroup
+      set_registers(c, op, false);
     ll_v one = ir_int(op, "threads", 1) == 1
-                   ? LLVMBuildICmp(c->b, LLVMIntEQ, c->tid, ll_i32(c, 32 * c->func->warps), "")
-                   : LLVMBuildICmp(c->b, LLVMIntEQ, c->warp, ll_i32(c, c->func->warps), "");
+                   ? LLVMBuildICmp(c->b, LLVMIntEQ, c->tid, ll_i32(c, 32 * warp), "")
+                   : LLVMBuildICmp(c->b, LLVMIntEQ, c->warp, ll_i32(c, warp), "");
     LLVMBasicBlockRef after = ll_begin_if(c, one);
     ll_emit_region(c, op->regions[0]);
     ll_end_if(c, after);

@@ -45,7 +45,8 @@ bool pass_specialize(ir_pass_ctx *ctx) {
   split_stage_store(&s);
   if (func->warps > 4) { // three warpgroups share the registers unevenly
     ir_set_int(func, s.role, "regs", MATH_REGS);
-    ir_set_int(func, s.role->next, "regs", FEED_REGS);
+    for (ir_op *feed = s.role->next; feed && feed->code == IR_ROLE; feed = feed->next)
+      ir_set_int(func, feed, "regs", FEED_REGS);
     func->min_ctas = 1;
   }
   pass_dce(ctx); // the feeder's copies of everything else

@@ -5,7 +5,7 @@
 #include "ir/layout.h"
 #include "ir/specialize.h"
 
-enum { MAX_STAGES = 8 };
+enum { MAX_STAGES = 8, SCALE_STAGES = 8 };
 
 // --- thinning an index tile --------------------------------------------------------------------
 
@@ -66,9 +66,9 @@ static const ty_type *slot_tile(const split *s, const operand *o) {
 }
 
 // Operands are swizzled as wgmma reads them, scales lie in a row.
-static ir_val declare_buffer(split *s, ir_builder *b, const operand *o) {
+static ir_val declare_buffer(split *s, ir_builder *b, const operand *o, int depth) {
   const ty_type *tile = slot_tile(s, o);
-  int64_t dims[TY_MAX_RANK] = {s->depth, tile->dims[0], tile->rank > 1 ? tile->dims[1] : 0};
+  int64_t dims[TY_MAX_RANK] = {depth, tile->dims[0], tile->rank > 1 ? tile->dims[1] : 0};
   const ty_type *type = ty_buf(&s->func->module->types, tile->dtype, tile->rank + 1, dims);
   ir_val buffer = ir_build1(b, IR_BUFFER, type, 0, NULL);
   ir_layout layout = ir_layout_shared(tile, tile->rank > 1 ? 128 : 0, 0);
@@ -87,14 +87,14 @@ static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
 // As smem_alloc lays them out: every buffer and the barriers start at multiples of 1024 bytes.
 static int64_t bytes_at(const split *s, int depth) {
+  int64_t scales = aligned(SCALE_STAGES * tile_bytes(s, &s->scale_a)) +
+                   aligned(SCALE_STAGES * tile_bytes(s, &s->scale_b));
   return aligned(depth * tile_bytes(s, &s->a)) + aligned(depth * tile_bytes(s, &s->b)) +
-         aligned(depth * tile_bytes(s, &s->scale_a)) + aligned(depth * tile_bytes(s, &s->scale_b)) +
-         aligned(depth * 16) + s->image_bytes;
+         aligned(depth * 16) + scales + (scales ? aligned(SCALE_STAGES * 16) : 0) + s->image_bytes;
 }
 
 static void choose_depth(split *s) {
-  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b) + tile_bytes(s, &s->scale_a) +
-                  tile_bytes(s, &s->scale_b);
+  s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b);
   s->depth = MAX_STAGES;
   while (s->depth > 1 && bytes_at(s, s->depth) > s->func->target->smem_cta_bytes)
     s->depth--;
@@ -122,26 +122,33 @@ static void add_descriptor(split *s, operand *o) {
   o->param = split_add_descriptor(s, &access, tile->dtype, box, 128);
 }
 
-static int feeders(const split *s) { return s->scale_a.load || s->scale_b.load ? 32 : 1; }
+// Slots for those of the operands that are there.
+static ir_val declare_channel(split *s, operand **fields, int nfields, int depth, int feeders) {
+  ir_builder b = {s->func, s->func->body, s->role, s->loop->loc};
+  ir_val buffers[2];
+  uint32_t count = 0;
+  for (int i = 0; i < nfields; i++)
+    if (fields[i]->load) {
+      fields[i]->field = (int)count;
+      buffers[count++] = declare_buffer(s, &b, fields[i], depth);
+    }
+  if (!count)
+    return (ir_val){0};
+  ir_val channel = ir_build1(&b, IR_CHANNEL, ty_chan(&s->func->module->types), count, buffers);
+  ir_op *op = ir_def(s->func, channel);
+  ir_set_int(s->func, op, "depth", depth);
+  ir_set_str(s->func, op, "engine", "tma");
+  ir_set_int(s->func, op, "feeders", feeders);
+  return channel;
+}
 
 bool split_declare_channel(split *s) {
   choose_depth(s);
   if (s->depth < 2)
     return false;
-  ir_builder b = {s->func, s->func->body, s->role, s->loop->loc};
-  operand *fields[] = {&s->a, &s->b, &s->scale_a, &s->scale_b};
-  ir_val buffers[4];
-  uint32_t count = 0;
-  for (int i = 0; i < 4; i++)
-    if (fields[i]->load) {
-      fields[i]->field = (int)count;
-      buffers[count++] = declare_buffer(s, &b, fields[i]);
-    }
-  s->channel = ir_build1(&b, IR_CHANNEL, ty_chan(&s->func->module->types), count, buffers);
-  ir_op *channel = ir_def(s->func, s->channel);
-  ir_set_int(s->func, channel, "depth", s->depth);
-  ir_set_str(s->func, channel, "engine", "tma");
-  ir_set_int(s->func, channel, "feeders", feeders(s));
+  operand *operands[] = {&s->a, &s->b}, *scales[] = {&s->scale_a, &s->scale_b};
+  s->channel = declare_channel(s, operands, 2, s->depth, 1);
+  s->scales = declare_channel(s, scales, 2, SCALE_STAGES, 32);
   add_descriptor(s, &s->a);
   add_descriptor(s, &s->b);
   return true;
@@ -149,15 +156,16 @@ bool split_declare_channel(split *s) {
 
 // --- the feeder --------------------------------------------------------------------------------
 
-ir_op *split_on_channel(split *s, ir_builder *b, ir_code code) {
-  return ir_build(b, code, 1, &s->channel, 0, NULL);
+ir_op *split_on_channel(ir_builder *b, ir_code code, ir_val channel) {
+  return ir_build(b, code, 1, &channel, 0, NULL);
 }
 
 static void put(split *s, ir_builder *b, const operand *o, const ir_map *map) {
   if (!o->load)
     return;
   ir_access access = ir_access_of(s->func, o->load);
-  ir_val args[2 + TY_MAX_RANK] = {s->channel, ir_map_get(map, access.tensor)};
+  bool by_warp = o == &s->scale_a || o == &s->scale_b;
+  ir_val args[2 + TY_MAX_RANK] = {by_warp ? s->scales : s->channel, ir_map_get(map, access.tensor)};
   for (int d = 0; d < access.rank; d++)
     args[2 + d] = access.subs[d] == 'g'
                       ? ir_thin(b, map, o->load->args[access.first_sub + d], s->run, thin_count(s))
@@ -166,7 +174,6 @@ static void put(split *s, ir_builder *b, const operand *o, const ir_map *map) {
   ir_op *copy = ir_build(b, IR_COPY, 2 + (uint32_t)access.rank, args, 0, NULL);
   ir_set_int(s->func, copy, "field", o->field);
   ir_set_str(s->func, copy, "subs", access.subs);
-  bool by_warp = o == &s->scale_a || o == &s->scale_b;
   ir_set_str(s->func, copy, "engine", by_warp ? "cp.async" : "tma");
   ir_set_int(s->func, copy, by_warp ? "bytes" : "map", by_warp ? 4 : o->param);
 }
@@ -179,25 +186,43 @@ static void strip_effects(ir_op *op, void *user) {
     ir_unlink(op);
 }
 
-void split_make_feeder(split *s) {
-  ir_map map;
-  ir_map_init(s->func, &map);
+typedef struct feeder {
+  ir_op *role;
+  ir_map map;     // from the values of the math role
+  ir_builder end; // of its loop: puts stand behind whatever computes their subscripts
+} feeder;
+
+static feeder clone_role(split *s, const char *name, int warps, int threads) {
+  feeder f = {0};
+  ir_map_init(s->func, &f.map);
   ir_builder b = {s->func, s->func->body, s->role->next, s->loop->loc};
-  ir_op *feed = ir_clone(&b, s->role, &map);
-  ir_set_str(s->func, feed, "name", "feed");
-  ir_set_int(s->func, feed, "warps", s->func->extra_warps);
-  ir_set_int(s->func, feed, "threads", feeders(s));
-  ir_walk(feed->regions[0], strip_effects, NULL);
-  // The loop's clone is found through its induction variable; the puts stand where the loads did,
-  // behind whatever computes their subscripts.
-  ir_val iv = ir_map_get(&map, s->loop->regions[0]->params[0]);
+  f.role = ir_clone(&b, s->role, &f.map);
+  ir_set_str(s->func, f.role, "name", name);
+  ir_set_int(s->func, f.role, "warps", warps);
+  ir_set_int(s->func, f.role, "threads", threads);
+  ir_walk(f.role->regions[0], strip_effects, NULL);
+  // The loop's clone is found through its induction variable.
+  ir_val iv = ir_map_get(&f.map, s->loop->regions[0]->params[0]);
   ir_region *body = ir_info_of(s->func, iv)->region;
-  ir_builder end = {s->func, body, body->last, s->loop->loc};
-  ir_set_int(s->func, split_on_channel(s, &end, IR_ACQUIRE), "tx",
-             tile_bytes(s, &s->a) + tile_bytes(s, &s->b));
-  put(s, &end, &s->a, &map);
-  put(s, &end, &s->b, &map);
-  put(s, &end, &s->scale_a, &map);
-  put(s, &end, &s->scale_b, &map);
-  split_on_channel(s, &end, IR_COMMIT);
+  f.end = (ir_builder){s->func, body, body->last, s->loop->loc};
+  return f;
+}
+
+// One thread issues TMA and never waits for anything else; scales come by cp.async from a warp of
+// their own, through slots of their own, since such a warp is too slow to stand between two tiles.
+void split_make_feeder(split *s) {
+  feeder scales = {0};
+  if (ir_some(s->scales))
+    scales = clone_role(s, "scales", s->func->extra_warps - 1, 32);
+  feeder feed = clone_role(s, "feed", scales.role ? 1 : s->func->extra_warps, 1);
+  ir_set_int(s->func, split_on_channel(&feed.end, IR_ACQUIRE, s->channel), "tx", s->slot_bytes);
+  put(s, &feed.end, &s->a, &feed.map);
+  put(s, &feed.end, &s->b, &feed.map);
+  split_on_channel(&feed.end, IR_COMMIT, s->channel);
+  if (!scales.role)
+    return;
+  split_on_channel(&scales.end, IR_ACQUIRE, s->scales);
+  put(s, &scales.end, &s->scale_a, &scales.map);
+  put(s, &scales.end, &s->scale_b, &scales.map);
+  ir_set_str(s->func, split_on_channel(&scales.end, IR_COMMIT, s->scales), "engine", "cp.async");
 }

@@ -22,6 +22,12 @@ static ir_val scales(split *s, ir_builder *b, const ty_type *tile) {
                    spread(s, b, s->dot->args[3], 0, tile));
 }
 
+static void release(split *s, ir_builder *b) {
+  split_on_channel(b, IR_RELEASE, s->channel);
+  if (ir_some(s->scales))
+    split_on_channel(b, IR_RELEASE, s->scales);
+}
+
 // acc + a * b, in place.
 static ir_val accumulate(split *s, ir_builder *b, ir_val acc) {
   ir_val args[2] = {s->channel, acc};
@@ -29,7 +35,7 @@ static ir_val accumulate(split *s, ir_builder *b, ir_val acc) {
   ir_set_int(s->func, ir_def(s->func, sum), "a", s->a.field);
   ir_set_int(s->func, ir_def(s->func, sum), "b", s->b.field);
   sum = ir_build1(b, IR_DRAIN, ir_type(s->func, acc), 1, &sum);
-  split_on_channel(s, b, IR_RELEASE);
+  release(s, b);
   return sum;
 }
 
@@ -64,7 +70,7 @@ static ir_val accumulate_parts(split *s, ir_builder *b, ir_val acc) {
         scale = scales(s, b, tile); // while the first product runs
       part = ir_build1(b, IR_DRAIN, part_type, 1, &part);
       if (row + dims[0] == tile->dims[0] && col + dims[1] == tile->dims[1])
-        split_on_channel(s, b, IR_RELEASE);
+        release(s, b);
       ir_val add[3] = {acc, part, scale};
       acc = ir_build1(b, IR_PROMOTE, tile, ir_some(scale) ? 3 : 2, add);
       ir_set_int(s->func, ir_def(s->func, acc), "row", row);
@@ -108,7 +114,7 @@ static void load_scales_ahead(split *s, ir_op *wait) {
 static void read_scale(split *s, ir_builder *b, const operand *scale) {
   if (!scale->load)
     return;
-  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, scale->load->res[0]), 1, &s->channel);
+  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, scale->load->res[0]), 1, &s->scales);
   ir_set_int(s->func, ir_def(s->func, read), "field", scale->field);
   if (scale == &s->scale_b)
     ir_set_int(s->func, ir_def(s->func, read), "run", s->run);
@@ -119,9 +125,13 @@ void split_make_math(split *s) {
   ir_set_str(s->func, s->role, "name", "math");
   ir_set_int(s->func, s->role, "warps", s->func->warps);
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
-  ir_op *wait = split_on_channel(s, &b, IR_WAIT);
+  ir_op *wait = NULL;
+  if (ir_some(s->scales))
+    wait = split_on_channel(&b, IR_WAIT, s->scales);
   read_scale(s, &b, &s->scale_a);
   read_scale(s, &b, &s->scale_b);
+  ir_op *operands = split_on_channel(&b, IR_WAIT, s->channel);
+  wait = wait ? wait : operands;
   ir_val acc = s->dot->args[split_is_scaled(s) ? 4 : 2];
   bool in_parts = split_is_scaled(s) || ir_int(s->dot, "promote", 0) > 0;
   ir_val sum = in_parts ? accumulate_parts(s, &b, acc) : accumulate(s, &b, acc);
