@@ -423,7 +423,8 @@ int64_t ir_shared_offset(const ir_layout *layout, const ty_type *buf, const int6
 }
 
 int64_t ir_stage_bytes(const ir_layout *layout, const ty_type *buf) {
-  return (ir_shared_bytes(layout, buf) + 1023) / 1024 * 1024;
+  int64_t unit = layout->swizzle_bytes ? 1024 : 128; // what a swizzle repeats after; what TMA wants
+  return (ir_shared_bytes(layout, buf) + unit - 1) / unit * unit;
 }
 
 // --- text --------------------------------------------------------------------------------------

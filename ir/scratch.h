@@ -8,6 +8,6 @@
 int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op);
 // Row pitch in bytes of a convert's scratch image (last dim + 16 bytes of padding, 16-byte multiple).
 int64_t ir_scratch_pitch(const ty_type *tile);
-// Distance between two stages of a shared buffer: its bytes rounded up to 1024.
+// Distance between two stages of a shared buffer: its bytes rounded up to 1024 with a swizzle, to 128 without.
 int64_t ir_stage_bytes(const ir_layout *layout, const ty_type *buf);
 #endif

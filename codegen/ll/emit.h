@@ -23,11 +23,21 @@ typedef struct ll_tensor {
   ll_v strides[TY_MAX_RANK];                              // i64, in elements
 } ll_tensor;
 
+// Low word of a tensor-core descriptor of the consumer's slot, carried from slot to slot so that the
+// next product does not wait for its address (wgmma.c; moved on by fed.c).
+typedef struct ll_walker {
+  int field;
+  ll_v at;      // i32 alloca
+  ll_v first;   // of slot 0
+  int64_t step; // between slots
+} ll_walker;
+
 typedef struct ll_channel {
   const ir_op *op;
   int64_t depth;
   ll_v produced, consumed;             // i32 allocas: slot numbers, 0 .. depth-1
   ll_v produced_phase, consumed_phase; // of a fed channel: parities to wait for
+  TL_VEC(ll_walker) walkers;
   bool fed;                            // filled by TMA from another role (fed.c)
   bool hand;                           // between roles of a user's own (roles.c); filled by:
   bool tma, async, fill, fence;        // TMA; cp.async; stores; which a tensor core then reads

@@ -12,6 +12,14 @@ static ll_v barrier_of(ll_ctx *c, const ll_channel *channel, ll_v slot, bool emp
   return ll_offset(c, base, ll_mul(c, slot, ll_i32(c, 16)));
 }
 
+// The barriers of all channels are announced together.
+static bool another_follows(const ir_op *channel) {
+  const ir_op *op = channel->next;
+  while (op && op->code == IR_BUFFER)
+    op = op->next;
+  return op && op->code == IR_CHANNEL && !strcmp(ir_str(op, "engine", ""), "tma");
+}
+
 // Once, before the roles part: one thread makes the barriers, all see them.
 void ll_fed_barriers(ll_ctx *c, ll_channel *channel, int64_t full, int64_t empty) {
   channel->produced_phase = ll_alloca(c, c->t_i32, "produced_phase");
@@ -27,9 +35,12 @@ void ll_fed_barriers(ll_ctx *c, ll_channel *channel, int64_t full, int64_t empty
     LL_CALL(c, "llvm.nvvm.mbarrier.init.shared", barrier_of(c, channel, ll_i32(c, slot), true),
             ll_i32(c, empty));
   }
-  ll_intrinsic(c, "llvm.nvvm.fence.mbarrier_init.release.cluster", NULL, 0, NULL, 0);
+  bool last = channel->hand || !another_follows(channel->op);
+  if (last)
+    ll_intrinsic(c, "llvm.nvvm.fence.mbarrier_init.release.cluster", NULL, 0, NULL, 0);
   ll_end_if(c, after);
-  ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
+  if (last)
+    ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
 }
 
 void ll_fed_open(ll_ctx *c, ll_channel *channel) {
@@ -51,6 +62,11 @@ static void advance(ll_ctx *c, const ll_channel *channel, ll_v counter, ll_v pha
   ll_v next = ll_add(c, load(c, counter), ll_i32(c, 1));
   ll_v wraps = LLVMBuildICmp(c->b, LLVMIntEQ, next, ll_i32(c, channel->depth), "");
   LLVMBuildStore(c->b, LLVMBuildSelect(c->b, wraps, ll_i32(c, 0), next, ""), counter);
+  for (uint32_t i = 0; counter == channel->consumed && i < channel->walkers.len; i++) {
+    const ll_walker *w = &channel->walkers.data[i];
+    ll_v on = ll_add(c, load(c, w->at), ll_i32(c, w->step));
+    LLVMBuildStore(c->b, LLVMBuildSelect(c->b, wraps, w->first, on, ""), w->at);
+  }
   ll_v flip = LLVMBuildZExt(c->b, wraps, c->t_i32, "");
   LLVMBuildStore(c->b, LLVMBuildXor(c->b, load(c, phase), flip, ""), phase);
 }

@@ -90,11 +90,36 @@ static void wait_all(ll_ctx *c, const product *p, ll_v *regs) {
 }
 
 // K-major, 128-byte swizzle: start >> 4 | 1 << 16 | (8 rows * 128 bytes >> 4) << 32 | 1 << 62.
-static ll_v descriptor(ll_ctx *c, ll_v address) {
+static ll_v low_word(ll_ctx *c, ll_v address) {
   ll_v start = LLVMBuildPtrToInt(c->b, address, c->t_i32, "");
   start = LLVMBuildLShr(c->b, start, ll_i32(c, 4), "");
-  start = LLVMBuildZExt(c->b, start, c->t_i64, "");
-  return LLVMBuildOr(c->b, start, ll_i64(c, (int64_t)(1ull << 62 | 64ull << 32 | 1ull << 16)), "");
+  return LLVMBuildOr(c->b, start, ll_i32(c, 1 << 16), "");
+}
+
+// Of the consumer's slot, the tile shifted by `rows` bytes.
+static ll_v walking_word(ll_ctx *c, ll_channel *channel, int index, ll_v rows) {
+  for (uint32_t i = 0; i < channel->walkers.len; i++)
+    if (channel->walkers.data[i].field == index)
+      return LLVMBuildLoad2(c->b, c->t_i32, channel->walkers.data[i].at, "");
+  ll_field field = ll_field_of(c, channel, index);
+  ll_walker walker = {.field = index, .step = ir_stage_bytes(field.layout, field.buf) >> 4};
+  LLVMBasicBlockRef back = ll_enter_entry(c);
+  ll_v base = ll_offset(c, c->smem, ll_i32(c, ir_int(field.buffer, "offset", 0)));
+  walker.first = low_word(c, ll_offset(c, base, rows));
+  walker.at = ll_alloca(c, c->t_i32, "operand");
+  LLVMBuildStore(c->b, walker.first, walker.at);
+  ll_leave_entry(c, back);
+  tl_push(c->arena, &channel->walkers, walker);
+  return LLVMBuildLoad2(c->b, c->t_i32, walker.at, "");
+}
+
+static ll_v descriptor(ll_ctx *c, ll_channel *channel, int index, ll_v rows) {
+  ll_field field = ll_field_of(c, channel, index);
+  bool walks = channel->fed && !channel->hand && channel->depth > 1;
+  ll_v low = walks ? walking_word(c, channel, index, rows)
+                   : low_word(c, ll_offset(c, ll_stage(c, channel, &field, false), rows));
+  low = LLVMBuildZExt(c->b, low, c->t_i64, "");
+  return LLVMBuildOr(c->b, low, ll_i64(c, (int64_t)(1ull << 62 | 64ull << 32)), "");
 }
 
 // Row `row` and K byte `k` within a tile of `rows`: whole spans lie behind one another.
@@ -133,7 +158,7 @@ static part part_of(ll_ctx *c, const ir_op *op, ir_val tile) {
 // All blocks of one step of K before the next step: consecutive products do not wait for each
 // other.
 void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
-  const ll_channel *channel = ll_channel_of(c, op);
+  ll_channel *channel = ll_channel_of(c, op);
   ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
   ll_field b = ll_field_of(c, channel, (int)ir_int(op, "b", 1));
   part of = part_of(c, op, op->res[0]);
@@ -144,10 +169,12 @@ void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
   bool fresh = op->nargs == 1 || ir_int(op, "fresh", 0);
   for (int i = 0; i < count; i++)
     regs[i] = op->nargs == 1 ? LLVMGetPoison(c->t_float) : ll_regs(c, op->args[1])[i];
+  LLVMBasicBlockRef back = ll_enter_entry(c);
   ll_v group = LLVMBuildLShr(c->b, c->warp, ll_i32(c, 2), "");
   ll_v rows = ll_mul(c, group, ll_i32(c, 64 * SPAN_BYTES));
-  ll_v at_a = descriptor(c, ll_offset(c, ll_stage(c, channel, &a, false), rows));
-  ll_v at_b = descriptor(c, ll_stage(c, channel, &b, false));
+  ll_leave_entry(c, back);
+  ll_v at_a = descriptor(c, channel, (int)ir_int(op, "a", 0), rows);
+  ll_v at_b = descriptor(c, channel, (int)ir_int(op, "b", 1), ll_i32(c, 0));
   ll_intrinsic(c, "llvm.nvvm.wgmma.fence.sync.aligned", NULL, 0, NULL, 0);
   int64_t k_bytes = a.buf->dims[2] * tl_dtype_bits(of.p.a) / 8;
   for (int64_t k = 0; k < k_bytes; k += STEP_BYTES)

@@ -83,12 +83,15 @@ static int64_t tile_bytes(const split *s, const operand *o) {
   return ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8;
 }
 
+// One slot of a field without swizzle (ir_stage_bytes).
+static int64_t plain_stage(int64_t bytes) { return (bytes + 127) / 128 * 128; }
+
 static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
 // As smem_alloc lays them out: every buffer and the barriers start at multiples of 1024 bytes.
 static int64_t bytes_at(const split *s, int depth) {
-  int64_t scales = aligned(SCALE_STAGES * tile_bytes(s, &s->scale_a)) +
-                   aligned(SCALE_STAGES * tile_bytes(s, &s->scale_b));
+  int64_t scales = aligned(SCALE_STAGES * plain_stage(tile_bytes(s, &s->scale_a))) +
+                   aligned(SCALE_STAGES * plain_stage(tile_bytes(s, &s->scale_b)));
   return aligned(depth * tile_bytes(s, &s->a)) + aligned(depth * tile_bytes(s, &s->b)) +
          aligned(depth * 16) + scales + (scales ? aligned(SCALE_STAGES * 16) : 0) + s->image_bytes;
 }

@@ -6,11 +6,20 @@ typedef struct census {
   int dots;
   ir_op *dot;
   bool has_results;  // of atomics: the feeder would repeat them
+  bool sums_up;      // a tile to a scalar: work for all threads of a role, and the feeder has one
   bool reads_output; // its loops may depend on what the warpgroups have not stored yet
 } census;
 
+static bool sums_up(const ir_func *func, const ir_op *op) {
+  bool from_tile = false;
+  for (uint32_t i = 0; i < op->nargs; i++)
+    from_tile |= ty_is_tile(ir_type(func, op->args[i]));
+  return from_tile && op->nres && !op->nregions && !ty_is_tile(ir_type(func, op->res[0]));
+}
+
 static void take_census(ir_op *op, void *user) {
   census *found = user;
+  found->sums_up |= sums_up(found->func, op);
   found->has_results |= op->code == IR_ATOMIC && op->nres;
   if (op->code == IR_LOAD) {
     ir_access access = ir_access_of(found->func, op);
@@ -121,6 +130,8 @@ const char *split_match(split *s) {
     return "the kernel has several dots";
   if (found.has_results)
     return "the kernel uses what an atomic returns";
+  if (found.sums_up)
+    return "the kernel makes a scalar of a tile, which one feeding thread cannot";
   if (found.reads_output)
     return "the kernel reads a tensor that it may write, which the feeder would see too early";
   s->loop = found.dot->parent->parent;

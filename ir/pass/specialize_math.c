@@ -48,6 +48,48 @@ static int64_t part_columns(const split *s, const ty_type *acc) {
   return columns;
 }
 
+static void read_scale(split *s, ir_builder *b, const operand *scale) {
+  if (!scale->load)
+    return;
+  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, scale->load->res[0]), 1, &s->scales);
+  ir_set_int(s->func, ir_def(s->func, read), "field", scale->field);
+  if (scale == &s->scale_b)
+    ir_set_int(s->func, ir_def(s->func, read), "run", s->run);
+  ir_replace_uses(s->func, scale->load->res[0], read);
+}
+
+// Starts the product of the part at {row, col}, in the registers of `lent`, if any.
+static ir_val start_part(split *s, ir_builder *b, const ty_type *type, ir_val lent, int64_t row,
+                         int64_t col) {
+  ir_val args[2] = {s->channel, lent};
+  ir_val part = ir_build1(b, IR_WGMMA, type, ir_some(lent) ? 2 : 1, args);
+  ir_op *product = ir_def(s->func, part);
+  ir_set_int(s->func, product, "a", s->a.field);
+  ir_set_int(s->func, product, "b", s->b.field);
+  ir_set_int(s->func, product, "row", row);
+  ir_set_int(s->func, product, "col", col);
+  ir_set_int(s->func, product, "fresh", 1);
+  return part;
+}
+
+static ir_val promote(split *s, ir_builder *b, ir_val acc, ir_val part, ir_val scale, int64_t row,
+                      int64_t col) {
+  ir_val add[3] = {acc, part, scale};
+  ir_val sum = ir_build1(b, IR_PROMOTE, ir_type(s->func, acc), ir_some(scale) ? 3 : 2, add);
+  ir_set_int(s->func, ir_def(s->func, sum), "row", row);
+  ir_set_int(s->func, ir_def(s->func, sum), "col", col);
+  return sum;
+}
+
+// The scales of this slot, waited for while the first product runs.
+static ir_val read_scales(split *s, ir_builder *b, const ty_type *tile) {
+  if (ir_some(s->scales))
+    split_on_channel(b, IR_WAIT, s->scales);
+  read_scale(s, b, &s->scale_a);
+  read_scale(s, b, &s->scale_b);
+  return split_is_scaled(s) ? scales(s, b, tile) : (ir_val){0};
+}
+
 // acc + part (* scale) for one part after the other. All parts take turns in the same registers:
 // each product takes over those of the part before, which is consumed by then; separate ones would
 // stay alive around the loop.
@@ -58,23 +100,13 @@ static ir_val accumulate_parts(split *s, ir_builder *b, ir_val acc) {
   ir_val part = {0}, scale = {0};
   for (int64_t row = 0; row < tile->dims[0]; row += dims[0])
     for (int64_t col = 0; col < tile->dims[1]; col += dims[1]) {
-      ir_val args[2] = {s->channel, part};
-      part = ir_build1(b, IR_WGMMA, part_type, ir_some(part) ? 2 : 1, args);
-      ir_op *product = ir_def(s->func, part);
-      ir_set_int(s->func, product, "a", s->a.field);
-      ir_set_int(s->func, product, "b", s->b.field);
-      ir_set_int(s->func, product, "row", row);
-      ir_set_int(s->func, product, "col", col);
-      ir_set_int(s->func, product, "fresh", 1);
-      if (split_is_scaled(s) && !ir_some(scale))
-        scale = scales(s, b, tile); // while the first product runs
+      part = start_part(s, b, part_type, part, row, col);
+      if (!row && !col)
+        scale = read_scales(s, b, tile);
       part = ir_build1(b, IR_DRAIN, part_type, 1, &part);
       if (row + dims[0] == tile->dims[0] && col + dims[1] == tile->dims[1])
         release(s, b);
-      ir_val add[3] = {acc, part, scale};
-      acc = ir_build1(b, IR_PROMOTE, tile, ir_some(scale) ? 3 : 2, add);
-      ir_set_int(s->func, ir_def(s->func, acc), "row", row);
-      ir_set_int(s->func, ir_def(s->func, acc), "col", col);
+      acc = promote(s, b, acc, part, scale, row, col);
     }
   return acc;
 }
@@ -111,27 +143,11 @@ static void load_scales_ahead(split *s, ir_op *wait) {
     load_ahead(s, loads.data[i], wait);
 }
 
-static void read_scale(split *s, ir_builder *b, const operand *scale) {
-  if (!scale->load)
-    return;
-  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, scale->load->res[0]), 1, &s->scales);
-  ir_set_int(s->func, ir_def(s->func, read), "field", scale->field);
-  if (scale == &s->scale_b)
-    ir_set_int(s->func, ir_def(s->func, read), "run", s->run);
-  ir_replace_uses(s->func, scale->load->res[0], read);
-}
-
 void split_make_math(split *s) {
   ir_set_str(s->func, s->role, "name", "math");
   ir_set_int(s->func, s->role, "warps", s->func->warps);
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
-  ir_op *wait = NULL;
-  if (ir_some(s->scales))
-    wait = split_on_channel(&b, IR_WAIT, s->scales);
-  read_scale(s, &b, &s->scale_a);
-  read_scale(s, &b, &s->scale_b);
-  ir_op *operands = split_on_channel(&b, IR_WAIT, s->channel);
-  wait = wait ? wait : operands;
+  ir_op *wait = split_on_channel(&b, IR_WAIT, s->channel);
   ir_val acc = s->dot->args[split_is_scaled(s) ? 4 : 2];
   bool in_parts = split_is_scaled(s) || ir_int(s->dot, "promote", 0) > 0;
   ir_val sum = in_parts ? accumulate_parts(s, &b, acc) : accumulate(s, &b, acc);
