@@ -37,6 +37,7 @@ typedef struct unit {
   cg_variant_info info;
   cg_image image;
   cg_job *job;
+  bool must; // somebody asked for it: what is wrong with it is an error
 } unit;
 
 void cg_image_free(cg_image *image) {
@@ -85,18 +86,32 @@ static void emit_ptx(session *s, unit *u) {
   s->functions++;
 }
 
-// ptxas refusing what we wrote is our mistake, not the user's.
-static void finish_assembly(session *s, unit *u) {
+// ptxas: (C7602) Insufficient registers (40) to compile instruction at line ..
+static bool lacks_registers(const unit *u) {
+  return u->func->min_ctas > 0 && u->image.log && strstr(u->image.log, "(C7602)");
+}
+
+// ptxas refusing what we wrote is our mistake, not the user's; unless he asked for more CTAs on an SM
+// than its registers allow. False: that is so, and is reported where somebody asked for the variant.
+static bool finish_assembly(session *s, unit *u) {
   if (!u->job)
-    return;
+    return true;
   bool good = cg_assemble_finish(u->job, &u->image);
   u->job = NULL;
   s->ptxas_ms += u->image.ptxas_ms;
+  if (!good && lacks_registers(u)) {
+    if (u->must)
+      tl_report(&s->diags, u->kernel ? u->kernel->ast->name.span : u->func->body->first->loc,
+                DIAG_E0403, u->func->min_ctas,
+                (u->func->warps + u->func->extra_warps) * 32, u->func->name);
+    return false;
+  }
   if (!good)
     TL_UNREACHABLE("ptxas refused %s for %s:\n%s", u->func->name, u->func->target->name,
                    u->image.log ? u->image.log : "");
   if (u->image.serialised)
     tl_report(&s->diags, u->func->body->first->loc, DIAG_W1002, u->func->name, u->func->target->name);
+  return true;
 }
 
 static void start_assembly(session *s, unit *u) {
@@ -151,7 +166,9 @@ static int emit_function(session *s, unit *u) {
     return usage(s, "--emit=cubin needs ptxas (TILE_PTXAS, CUDA_HOME, PATH)");
   }
   start_assembly(s, u);
-  finish_assembly(s, u);
+  u->must = true;
+  if (!finish_assembly(s, u))
+    return 1;
   if (s->options->print_resources)
     cg_report_header(tables(s));
   report(s, u, u->info.name ? u->info.name : "");
@@ -269,9 +286,7 @@ static void end_progress(packing *p) {
     fprintf(out, "\r%d variants in %.1f s\033[K\n", p->done, (now_ms() - p->started_ms) * 1e-3);
 }
 
-static void pack_oldest(packing *p) {
-  unit *u = &p->waiting[0];
-  finish_assembly(p->s, u);
+static void pack_variant(packing *p, unit *u) {
   u->info.ctas_per_sm = cg_ctas_per_sm(u->func, u->image.regs);
   u->info.stages = cg_stages(u->func);
   u->info.sum_bits = cg_sum_bits(u->func);
@@ -283,6 +298,12 @@ static void pack_oldest(packing *p) {
   cg_artifact_variant(p->artifact, p->kernel_id, u->func, &u->instance->contract, &u->info,
                       &u->image);
   report(p->s, u, u->info.name);
+}
+
+static void pack_oldest(packing *p) {
+  unit *u = &p->waiting[0];
+  if (finish_assembly(p->s, u))
+    pack_variant(p, u);
   show_progress(p, u);
   free_unit(u);
   memmove(p->waiting, p->waiting + 1, sizeof *u * (size_t)--p->nwaiting);
@@ -323,6 +344,7 @@ static bool compile_variant(packing *p, const fe_kernel *kernel, const fe_varian
                               .rank = rank,
                               .is_default = variant->is_default && align,
                               .work = work};
+  u->must = must;
   p->nwaiting++;
   return true;
 }
