@@ -27,11 +27,12 @@ GOAL = 0.95
 def rounds(subject, seeds, quick):
     """(shape, options) of the runs of one mutant: what catches most comes first."""
     if quick:
-        return [(None, ["--schedules=2", "--async=all", "--schedule=random"])]
-    found = [(shape, [f"--schedules={seeds if shape == 0 else 2}", "--async=all", "--schedule=random"])
-             for shape in range(subject.shapes)]
+        return [(subject.quick, ["--schedules=2", "--async=all", "--schedule=random"])]
+    first = subject.shapes[0]
+    found = [(shape, [f"--schedules={seeds if shape == first else 2}", "--async=all", "--schedule=random"])
+             for shape in subject.shapes]
     # A warp that comes last shows who did not wait for it; warp 0 and the last ones are producers as a rule.
-    found += [(0, [*subject.starved(warp), "--async=eager"]) for warp in (0, 4, 8)]
+    found += [(first, [*subject.starved(warp), "--async=eager"]) for warp in (0, 4, 8)]
     return found
 
 
@@ -137,7 +138,7 @@ def main():
     with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         chosen = [subjects.Launch(tools, paths.split(","), work) for paths in args.launch]
         if not args.launch:
-            chosen = subjects.kernels(tools, root, work, sync_ops.signature, only=args.only, every=args.every_variant)
+            chosen = subjects.kernels(tools, root, work, sync_ops.signature, only=args.only, every=args.every_variant, quick=args.quick)
         for subject in chosen:
             good = study(subject, args, pool, table) and good
             count += 1

@@ -39,9 +39,9 @@ def main():
     root = os.path.dirname(os.path.dirname(here))
     with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         paths = subjects.kernels(subjects.Tools(os.path.abspath(args.bin)), root, work, sync_ops.signature, only=args.only,
-                                 every=args.every_variant)
+                                 every=args.every_variant, quick=args.quick)
         tasks = [(subject, shape, args.seeds) for subject in paths
-                 for shape in ([None] if args.quick else range(subject.shapes))]
+                 for shape in ([subject.quick] if args.quick else subject.shapes)]
         results = list(pool.map(check, tasks))
     print(f"{sum(results)} of {len(results)} identical under {args.seeds} seeds x 3 async modes")
     return 0 if results and all(results) else 3

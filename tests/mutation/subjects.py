@@ -9,6 +9,10 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cases  # noqa: E402
 
 # Arguments by kernel; every GEMM of the project takes the first row. The first shape goes many times around every ring
 # and gives a simulated SM several tiles; the others run what a short loop leaves out. `quick` is for continuous
@@ -63,18 +67,26 @@ def take(paths):
 class Declared:
     """A kernel of a source file, as tilec --list prints it."""
 
-    def __init__(self, name):
+    def __init__(self, name, written):
         self.name, self.inputs, self.outputs = name, [], []
-        self.case = CASES.get(name, GEMM)
+        self.written = written.get(name)
+
+    @property
+    def case(self):
+        """Arguments; None: nobody has written any."""
+        takes_gemm = self.inputs[:2] == ["A", "B"] and self.outputs == ["D"]
+        return CASES.get(self.name) or self.written or (GEMM if takes_gemm else None)
 
     def arguments(self, shape):
         """Of one of the shapes; None: the quick one."""
         values = self.case["quick"] if shape is None else self.case["shapes"][shape]
+        if "complete" in self.case:
+            return values
         given = {value.split("=")[0] for value in values}
         return [*values, *(f"{name}=randn" for name in self.inputs if name not in given)]
 
 
-def listing(tilec, path):
+def listing(tilec, path, written):
     status, text = run([tilec, "--list", path])
     if status != 0:
         raise SystemExit(f"{path}: {text}")
@@ -83,7 +95,7 @@ def listing(tilec, path):
         head = re.match(r"(\w+) \(\w+\)", line)
         tensor = re.match(r"  (in|out|inout)\s+\w+\s+(\w+)\[", line)
         if head:
-            found.append(Declared(head[1]))
+            found.append(Declared(head[1], written))
         elif tensor:
             direction, name = tensor.groups()
             if direction != "out":
@@ -96,14 +108,30 @@ def listing(tilec, path):
 class Kernel:
     """One path: its PTX lies in an artifact, which is copied with other PTX for each mutant."""
 
+    quick = None  # the shape for continuous integration; None: the one that its row names
+
     def __init__(self, tools, work, artifact, kernel, path, row):
         self.tools, self.work, self.artifact, self.kernel = tools, work, artifact, kernel
         self.variant, self.variant_name, arch, ptx = row
         self.ptx = ptx.decode() if isinstance(ptx, bytes) else ptx
         self.name = f"{kernel.name} {path} {self.variant_name}"
         self.env = environment(kernel.case["sms"])
-        self.shapes = len(kernel.case["shapes"])
         self.arguments = [kernel.name, f"--device=sim:{arch}", f"--variant={self.variant_name}"]
+
+    def keep_what_fits(self, largest):
+        """Leaves out shapes that this variant refuses, as one for aligned rows does, and all but the two largest of
+        written cases; False: none is left, or with `largest` the largest is refused."""
+        written, found = "complete" in self.kernel.case, []
+        for shape in range(len(self.kernel.case["shapes"])):
+            if self.execute(self.ptx, "fits", shape, [])[0] != 1:
+                found.append(shape)
+            elif largest and not found:
+                return False
+            if written and len(found) == 2:
+                break
+        self.shapes = found
+        self.quick = found[0] if written and found else None
+        return bool(found)
 
     def starved(self, warp):
         return ["--schedule=starve", f"--seed={warp}"]
@@ -134,7 +162,8 @@ class Launch:
         self.tools, self.work = tools, work
         self.name = os.path.basename(paths[0])
         self.launches = [self.read(path) for path in paths]
-        self.shapes = len(paths)
+        self.shapes = range(len(paths))
+        self.quick = 0
         with open(self.launches[0]["ptx"]) as file:
             self.ptx = file.read()
 
@@ -173,12 +202,14 @@ def variants(artifact):
                           "where i.kind='ptx' order by v.is_default desc, v.rank, v.id").fetchall()
 
 
-def kernels(tools, root, work, signature, only=None, archs=ARCHS, flags=FLAGS, every=False):
+def kernels(tools, root, work, signature, only=None, archs=ARCHS, flags=FLAGS, every=False, quick=False):
     """The paths of every kernel. Of the variants of one kernel and architecture that synchronise with the same
     instructions (`signature` of their PTX) the first stands for all, unless every one is asked for."""
     for source in sorted(glob.glob(os.path.join(root, "kernels", "*.tile"))):
-        for kernel in listing(tools.tilec, source):
+        for kernel in listing(tools.tilec, source, cases.written(root, source, work)):
             if not only and ALIKE.match(kernel.name):
+                continue
+            if not kernel.case or (quick and "complete" in kernel.case):
                 continue
             for arch in archs:
                 seen = set()
@@ -191,9 +222,10 @@ def kernels(tools, root, work, signature, only=None, archs=ARCHS, flags=FLAGS, e
                                         "--emit=tla", *flag], env=environment("1"))
                     if status != 0:
                         raise SystemExit(f"{kernel.name} {path}: {text}")
-                    for row in variants(artifact):
-                        subject = Kernel(tools, work, artifact, kernel, path, row)
-                        mark = subject.ptx if every else signature(subject.ptx)
-                        if mark not in seen:
-                            seen.add(mark)
-                            yield subject
+                    found = [Kernel(tools, work, artifact, kernel, path, row) for row in variants(artifact)]
+                    for largest in (True, False):
+                        for subject in found:
+                            mark = subject.ptx if every else signature(subject.ptx)
+                            if mark not in seen and subject.keep_what_fits(largest):
+                                seen.add(mark)
+                                yield subject
