@@ -83,7 +83,7 @@ static void emit_scalar(ll_ctx *c, const atomic *a) {
   if (!c->uses[a->op->res[0].id])
     return;
   ll_v at = ll_offset(c, c->smem, ll_i32(c, ir_int(a->op, "offset", 0)));
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   LLVMBasicBlockRef after = ll_begin_if(c, first);
   LLVMBuildStore(c->b, old, at);
   ll_end_if(c, after);
@@ -99,7 +99,7 @@ static void share_old(ll_ctx *c, const ir_op *op, const ir_layout *layout, ll_v 
     return;
   }
   ll_image image = ll_image_of(c, ir_type(c->func, op->res[0]), ir_int(op, "offset", 0), false);
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   ll_image_store(c, &image, op->res[0]);
   ll_bar_sync(c);
   ll_image_load(c, &image, op->res[0]);

@@ -131,10 +131,9 @@ void ll_image_load(ll_ctx *c, const ll_image *image, ir_val res) {
   load_shifted(c, image, res, nowhere);
 }
 
-// Scratch may still be read by a slower warp: one barrier before, one between.
 static ll_image exchange(ll_ctx *c, const ir_op *op, bool dense) {
   ll_image image = ll_image_of(c, ir_type(c->func, op->args[0]), ir_int(op, "offset", 0), dense);
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   ll_image_store(c, &image, op->args[0]);
   ll_bar_sync(c);
   return image;

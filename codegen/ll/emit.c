@@ -172,6 +172,15 @@ void ll_bar_sync(ll_ctx *c) {
     ll_convergent(c, LL_CALL(c, "llvm.nvvm.barrier.cta.sync.aligned.all", ll_i32(c, 0)));
 }
 
+// A slower warp may still read what the operation before left in scratch; the first has none before.
+void ll_scratch_begin(ll_ctx *c) {
+  if (c->scratch_idle)
+    ll_force_all(c);
+  else
+    ll_bar_sync(c);
+  c->scratch_idle = false;
+}
+
 LLVMBasicBlockRef ll_block(ll_ctx *c, const char *name) {
   return LLVMAppendBasicBlockInContext(c->cx, c->fn, name);
 }

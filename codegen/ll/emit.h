@@ -85,6 +85,7 @@ typedef struct ll_ctx {
   int threads;  // that run what is being emitted: of the CTA, or of the role
   int barrier;  // of the role being emitted (roles.c); 0: the whole CTA's
   bool alone;   // one thread runs the role
+  bool scratch_idle; // nothing has used shared memory yet
   TL_VEC(ll_place) places;
   TL_VEC(ll_pending *) pending;
   ll_recent_list recent;
@@ -125,6 +126,7 @@ ll_v ll_asm(ll_ctx *c, ll_asm_id id, ll_t result, ll_v *args, int nargs);
   ll_asm((c), LL_ASM_##id, (result), (ll_v[]){__VA_ARGS__},                                        \
          (int)(sizeof((ll_v[]){__VA_ARGS__}) / sizeof(ll_v)))
 void ll_bar_sync(ll_ctx *c);
+void ll_scratch_begin(ll_ctx *c); // before scratch is written: nobody reads it any more
 // A copy that LLVM can neither hoist nor fold.
 ll_v ll_keep_here(ll_ctx *c, ll_v value);
 ll_v ll_shuffle_xor(ll_ctx *c, ll_v value, int mask);   // any element type

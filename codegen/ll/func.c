@@ -260,11 +260,23 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
   TL_UNREACHABLE("operation %s where none may stand", ir_info(op->code)->name);
 }
 
+// The role that the whole block runs is no loop: its first operation is the kernel's first.
+static bool repeats(const ll_ctx *c, const ir_op *op) {
+  return op->nregions && (op->code != IR_ROLE || c->barrier || c->func->extra_warps);
+}
+
+static bool uses_shared(const ir_op *op) {
+  return op->nregions || (op->code >= IR_BUFFER && op->code <= IR_RELEASE) ||
+         ir_attr_find(op, "offset");
+}
+
 void ll_emit_region(ll_ctx *c, const ir_region *region) {
   ll_recent_list before = ll_order_enter(c);
   for (const ir_op *op = region->first; op && op != region->last; op = op->next) {
     set_location(c, op);
+    c->scratch_idle &= !repeats(c, op); // the round before may have used it
     emit_op(c, op);
+    c->scratch_idle &= !uses_shared(op);
   }
   if (region->last)
     set_location(c, region->last);
@@ -302,6 +314,7 @@ void ll_emit_kernel(ll_ctx *c) {
   declare_kernel(c);
   c->b = LLVMCreateBuilderInContext(c->cx);
   c->vals = TL_NEW_N(c->arena, ll_value, c->func->vals.len);
+  c->scratch_idle = true;
   c->facts = ir_facts_compute(c->func, c->arena);
   c->uses = ir_count_uses((ir_func *)c->func, c->arena);
   LLVMDIBuilderRef di = LLVMCreateDIBuilder(c->module);

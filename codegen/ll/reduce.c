@@ -217,7 +217,7 @@ static void reduce_warps(ll_ctx *c, const reduction *r, part *parts, int count) 
   ll_v thread = ll_mul(c, result_thread_index(c, r, result), ll_i32(c, size));
   ll_v mine = ll_mul(c, slot_of(c, bits, crossing), ll_i32(c, elems * size));
   ll_v write_at = ll_offset(c, base, ll_add(c, mine, thread)), read_at = ll_offset(c, base, thread);
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   LLVMBasicBlockRef after = ll_begin_if(c, writer(c, r, bits, crossing));
   for (int i = 0; i < count; i++)
     put_part(c, ll_offset(c, write_at, ll_i32(c, fixed_index(r, result, i) * size)), parts[i]);

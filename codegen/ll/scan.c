@@ -168,7 +168,7 @@ static ll_v exchange(ll_ctx *c, const scan *s, const ll_v *totals) {
   ll_v base = ll_offset(c, c->smem, ll_i32(c, ir_int(s->op, "offset", 0)));
   ll_v line = ll_mul(c, thread_line(c, s), ll_i32(c, s->parts * 8));
   ll_v own = ll_mul(c, warp_number(c, s), ll_i32(c, line_bytes(s)));
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   LLVMBasicBlockRef after = ll_begin_if(c, writer(c, s));
   for (int i = 0; i < s->runs; i++) {
     int first, part = part_of(s, i, &first);

@@ -43,7 +43,7 @@ void ll_emit_take(ll_ctx *c, const ir_op *op) {
   ll_image image = ll_image_of(c, from, ir_int(op, "offset", 0), false);
   chosen which = indices_of(c, op, axis);
   const ir_layout *layout = ty_is_tile(to) ? ll_layout(c, op->res[0]) : NULL;
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   ll_image_store(c, &image, op->args[0]);
   ll_bar_sync(c);
   ll_v *out = ll_new_regs(c, op->res[0]);
@@ -95,7 +95,7 @@ void ll_emit_histogram(ll_ctx *c, const ir_op *op) {
   int64_t offset = ir_int(op, "offset", 0), bins = ir_type(c->func, op->res[0])->dims[0];
   ll_v base = ll_offset(c, c->smem, ll_i32(c, offset));
   ll_image image = ll_image_of(c, ir_type(c->func, op->res[0]), offset, true);
-  ll_bar_sync(c);
+  ll_scratch_begin(c);
   clear(c, base, bins);
   ll_bar_sync(c);
   count(c, op, base, bins);
