@@ -11,7 +11,7 @@
 #   exits N CMD               exactly N                   internal error (70) is no expected failure
 #   golden FILE               standard input must equal FILE; `./dev rebase` rewrites it
 #   %libtile %libtilec %hw    libraries and bin/hw         %python   the interpreter that runs lit
-# Features: ptxas (an assembler was found), cuda (a GPU and its driver answer).
+# Features: ptxas (an assembler was found), cuda (a GPU and its driver answer), sanitize (built with the sanitizers).
 import os
 import shutil
 import subprocess
@@ -60,6 +60,9 @@ if ptxas:
     config.environment["TILE_PTXAS"] = ptxas
 else:
     lit_config.note("no ptxas: tests that need one are skipped, others assemble nothing")
+with open(os.path.join(build, "CMakeCache.txt")) as cache:
+    if "TILE_SANITIZE:BOOL=ON" in cache.read():
+        config.available_features.add("sanitize")
 if has_gpu():
     config.available_features.add("cuda")
 else:
