@@ -205,7 +205,7 @@ static void time_out(sim_cluster *cluster, bool *out_any) {
       sim_warp *w = &cluster->ctas[c]->warps[i];
       for (int p = 0; p < w->npaths; p++) {
         sim_path *path = &w->paths[p];
-        if (path->state != SIM_PATH_EVENT || path->wait_at == SIM_WAIT_CLUSTER)
+        if (path->state != SIM_PATH_EVENT || path->wait_at >= SIM_WAIT_REGISTERS)
           continue;
         path->timed_out = true;
         path->state = SIM_PATH_RUN;

@@ -46,8 +46,8 @@ struct sim_bulk {
   uint64_t src, dst;                // global address, or offset in shared memory
   sim_region *src_shared, *dst_shared;
   uint32_t bytes;
-  bool reduce, plain_f32; // plain_f32: add.f32 keeps subnormals
-  uint8_t what;           // sim_atom_op
+  bool reduce;
+  uint8_t what; // sim_atom_op
   ptx_type type;
   bool gather;
   int32_t coords[SIM_TMA_RANK];
@@ -166,12 +166,17 @@ void sim_exec_mapa(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_getctarank(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_fence_proxy(sim_warp *w, const sim_op *op, uint32_t mask);
 void sim_exec_fence_init(sim_warp *w, const sim_op *op, uint32_t mask);
-void sim_exec_setmaxnreg(sim_warp *w, const sim_op *op, uint32_t mask); // imm: n; sub: 1 inc
-void sim_check_setmaxnreg(sim_cta *cta);                                // at the CTA's end
+// setmaxnreg.c; imm: n; sub: 1 inc
+void sim_exec_setmaxnreg_dec(sim_warp *w, const sim_op *op, uint32_t mask);
+void sim_exec_setmaxnreg_inc(sim_warp *w, const sim_op *op, uint32_t mask);
+void sim_describe_registers(const sim_warp *w, const sim_op *op, tl_buf *out);
 
-// exec_mem.c: the read-modify-write of atomics and reductions, one element
+// exec_mem.c: the read-modify-write of atomics and reductions, one element. Recorded: atomics on
+// global memory flush f32 subnormals, bulk reductions and shared memory keep them; of two f64
+// NaNs the added one wins, on shared memory the old one, and only there it is quietened.
+typedef enum sim_atom_unit { SIM_UNIT_GLOBAL, SIM_UNIT_SHARED, SIM_UNIT_BULK } sim_atom_unit;
 uint64_t sim_atom_apply(sim_atom_op what, ptx_type type, uint64_t old, uint64_t value,
-                        bool in_shared);
+                        sim_atom_unit unit);
 // exec_async.c: lets the cp.async copies of these lanes land
 void sim_cp_async_land(sim_warp *w, uint32_t lanes);
 #endif

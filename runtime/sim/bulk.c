@@ -116,7 +116,7 @@ static void reduce_bytes(const sim_bulk *bulk, sim_region *region, uint64_t offs
       known &= init[at + i] && is_init(region, offset + at + i);
     memcpy(&old, region->data + offset + at, size);
     memcpy(&value, data + at, size);
-    value = sim_atom_apply((sim_atom_op)bulk->what, bulk->type, old, value, bulk->plain_f32);
+    value = sim_atom_apply((sim_atom_op)bulk->what, bulk->type, old, value, SIM_UNIT_BULK);
     memcpy(region->data + offset + at, &value, size);
     if (!known)
       sim_region_mark(region, offset + at, size, false); // garbage stays garbage

@@ -170,12 +170,15 @@ static uint64_t nan_to(const sim_cvt *cvt, uint64_t bits) {
                                   : negative << 15 | 0x7FC0 | payload >> 45;
   }
   if (cvt->source == PTX_BF16 && cvt->dest == PTX_F32 && !cvt->to_integral)
-    return bits << 16;
+    return cvt->ftz ? CAN32 : bits << 16; // a shift, or an operation
   return cvt->dest == PTX_F32 ? CAN32 : CAN16;
 }
 
 static uint64_t float_to_float(const sim_cvt *cvt, uint64_t bits) {
   double value = float_value(cvt->source, bits);
+  bool wide = cvt->dest == PTX_F32 || cvt->dest == PTX_F64;
+  if (cvt->dest == cvt->source && wide && !cvt->to_integral && !cvt->ftz && !cvt->sat)
+    return bits; // a move; of f16 and bf16 it is an operation
   if (value != value) {
     if (cvt->ftz && cvt->source == PTX_F32)
       bits = CAN32; // passes through an f32 operation

@@ -562,6 +562,11 @@ static void declare_params(sim_decoder *d, sim_program *program) {
   program->param_sizes = sizes;
 }
 
+static int read_count(const ptx_func *entry, const char *word) {
+  const ptx_directive *dir = ptx_find_directive(entry, word);
+  return dir && dir->nvalues ? (int)dir->values[0] : 0;
+}
+
 static void read_dims(const ptx_func *entry, const char *word, int out[3]) {
   const ptx_directive *dir = ptx_find_directive(entry, word);
   for (int k = 0; dir && k < 3; k++)
@@ -620,6 +625,8 @@ const sim_program *sim_decode(sim_module *module, const ptx_func *entry, sim_ver
   finish(d, program);
   read_dims(entry, "reqntid", program->reqntid);
   read_dims(entry, "maxntid", program->maxntid);
+  program->minnctapersm = read_count(entry, "minnctapersm");
+  program->maxnreg = read_count(entry, "maxnreg");
   read_dims(entry, "reqnctapercluster", program->reqcluster);
   return program;
 }

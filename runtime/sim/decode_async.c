@@ -320,10 +320,12 @@ void dec_fence_init(sim_decoder *d) {
 }
 
 void dec_setmaxnreg(sim_decoder *d) {
-  sim_op op = dec_op(d, sim_exec_setmaxnreg);
-  op.flow = SIM_FLOW_ALIGNED;
+  bool inc = dec_has(d, "inc");
+  sim_op op = dec_op(d, inc ? sim_exec_setmaxnreg_inc : sim_exec_setmaxnreg_dec);
+  op.flow = inc ? SIM_FLOW_WAIT : SIM_FLOW_ALIGNED;
+  op.flags |= SIM_OPF_ALIGNED;
   op.imm = (int64_t)dec_opd(d, 0)->bits;
-  op.sub = dec_has(d, "inc");
+  op.sub = inc;
   if (op.imm < 24 || op.imm > 256 || op.imm % 8)
     dec_fail(d, SIM_BAD_PTX, "setmaxnreg takes 24 to 256 registers in steps of 8");
   dec_emit(d, &op);

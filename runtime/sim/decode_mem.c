@@ -65,6 +65,11 @@ static sim_mem_info *mem_info(sim_decoder *d, const ptx_operand *address, sim_op
   info->sign_extend = ptx_type_class(type) == PTX_CLASS_SINT;
   if (info->access.elem_bytes * info->access.elems > 32)
     dec_fail(d, SIM_BAD_PTX, "vector access of more than 32 bytes");
+  else if (info->access.elems == 8 && info->access.elem_bytes != 4) // ptxas lets it pass, and errs
+    dec_fail(d, SIM_BAD_PTX, ".v8 is for elements of 32 bits");
+  else if (info->access.elem_bytes * info->access.elems > 16 &&
+           d->module->machine->arch == SIM_SM90A)
+    dec_fail(d, SIM_UNSUPPORTED, "accesses of 32 bytes need sm_100 or later");
   op->a = dec_address(d, address, &info->space, &op->imm, &wide);
   op->sub = wide;
   op->extra = info;
@@ -258,13 +263,8 @@ static bool parse_mma(sim_decoder *d, sim_mma_form *form) {
     at++;
   if (at == m->nmods || sscanf(m->mods[at], "m%dn%dk%d", &mm, &nn, &kk) != 3)
     return false;
-  *form =
-      (sim_mma_form){.m = (uint8_t)mm, .n = (uint8_t)nn, .k = (uint8_t)kk, .scale = SIM_MMA_UE8M0};
-  if (kk > 255) { // k256 of b1 does not fit the byte
-    if (kk != 256)
-      return false;
-    form->k = 0;
-  }
+  *form = (sim_mma_form){
+      .m = (uint16_t)mm, .n = (uint16_t)nn, .k = (uint16_t)kk, .scale = SIM_MMA_UE8M0};
   for (int i = at + 1; i < m->nmods; i++)
     if (ntypes < 5 && sim_mma_type_of_name(m->mods[i], &types[ntypes]))
       ntypes++;

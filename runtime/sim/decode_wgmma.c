@@ -14,13 +14,13 @@ static int immediate_of(sim_decoder *d, uint32_t index, int otherwise) {
   return opd ? (int)(int64_t)opd->bits : otherwise;
 }
 
-// imm-scale-a, imm-scale-b, then the imm-trans of operands in memory.
-static void read_immediates(sim_decoder *d, sim_wgmma_form *f) {
-  int scale_a = immediate_of(d, 4, 1), scale_b = immediate_of(d, 5, 1);
+// imm-scale-a, imm-scale-b, then the imm-trans of operands in memory. `at`: where they start.
+static void read_immediates(sim_decoder *d, sim_wgmma_form *f, uint32_t at) {
+  int scale_a = immediate_of(d, at, 1), scale_b = immediate_of(d, at + 1, 1);
   bool half = f->a == SIM_MMA_F16 || f->a == SIM_MMA_BF16;
-  uint32_t expected = f->d == SIM_MMA_S32 ? 4 : !half ? 6 : f->a_in_regs ? 7 : 8;
-  int trans_a = half && !f->a_in_regs ? immediate_of(d, 6, 0) : 0;
-  int trans_b = half ? immediate_of(d, f->a_in_regs ? 6 : 7, 0) : 0;
+  uint32_t expected = at + (f->d == SIM_MMA_S32 ? 0 : !half ? 2 : f->a_in_regs ? 3 : 4);
+  int trans_a = half && !f->a_in_regs ? immediate_of(d, at + 2, 0) : 0;
+  int trans_b = half ? immediate_of(d, at + (f->a_in_regs ? 2 : 3), 0) : 0;
   bool scales_ok = (scale_a == 1 || scale_a == -1) && (scale_b == 1 || scale_b == -1);
   if (d->instr->noperands != expected)
     dec_fail(d, SIM_BAD_PTX, "this form takes %u operands, got %u", expected, d->instr->noperands);
@@ -51,8 +51,15 @@ static bool parse_form(sim_decoder *d, sim_wgmma_form *f) {
                         .a = types[1],
                         .b = types[2],
                         .satfinite = dec_has(d, "satfinite"),
+                        .sparse = dec_has(d, "sp"),
                         .a_in_regs = dec_opd(d, 1)->kind == PTX_OPD_VECTOR};
-  read_immediates(d, f);
+  if (f->sparse) {
+    int selector = immediate_of(d, 4, 0);
+    if (selector & ~1)
+      dec_fail(d, SIM_BAD_PTX, "the sparsity selector must be 0 or 1");
+    f->sparse_selector = (uint8_t)(selector & 1);
+  }
+  read_immediates(d, f, f->sparse ? 6 : 4);
   return true;
 }
 
@@ -72,13 +79,15 @@ void dec_wgmma(sim_decoder *d) {
     info->d[k] = dec_dst(d, part(d, dec_opd(d, 0), info->desc.d_regs, k), 32, NULL);
   for (uint32_t k = 0; form.a_in_regs && k < 4 && d->verdict == SIM_OK; k++)
     info->a[k] = dec_src(d, part(d, dec_opd(d, 1), 4, k), PTX_B32);
-  // What was recorded so far are the accumulators and A.
+  if (form.sparse)
+    info->metadata = dec_src(d, dec_opd(d, 3), PTX_B32);
+  // What was recorded so far are the accumulators, A and the metadata.
   for (uint32_t i = d->first_touch; i < d->touches.len; i++)
     tl_push(d->arena, &d->wgmma_regs, d->touches.data[i]);
   if (!form.a_in_regs)
     info->desc_a = dec_src(d, dec_opd(d, 1), PTX_B64);
   info->desc_b = dec_src(d, dec_opd(d, 2), PTX_B64);
-  info->scale_d = dec_pred(d, dec_opd(d, 3), &info->scale_d_negated);
+  info->scale_d = dec_pred(d, dec_opd(d, form.sparse ? 5 : 3), &info->scale_d_negated);
   op.flow = SIM_FLOW_WARPGROUP;
   op.extra = info;
   if (op.guard)

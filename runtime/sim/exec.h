@@ -217,7 +217,7 @@ typedef struct sim_matrix_info {
 } sim_matrix_info;
 typedef struct sim_mma_info {
   sim_mma_desc desc;
-  int32_t a[8], b[8], c[16], d[16]; // slot of each plane
+  int32_t a[16], b[8], c[16], d[16]; // slot of each plane; f64 m16n8k16 fills them
   bool scaled;
   int32_t scale_a, scale_b, byte_a, thread_a, byte_b, thread_b; // slots
 } sim_mma_info;
@@ -229,7 +229,7 @@ void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask);
 // exec_wgmma.c
 typedef struct sim_wgmma_info {
   sim_wgmma_desc desc;
-  int32_t d[128], a[4]; // slots
+  int32_t d[128], a[4], metadata; // slots
   int32_t desc_a, desc_b;
   int32_t scale_d; // predicate
   bool scale_d_negated;

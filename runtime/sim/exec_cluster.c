@@ -1,4 +1,4 @@
-// Clusters: the barrier of all their threads, addresses of other CTAs; proxy fences; setmaxnreg.
+// Clusters: the barrier of all their threads, addresses of other CTAs; proxy fences.
 #include "runtime/sim/async.h"
 
 // --- the cluster barrier ------------------------------------------------------------------------
@@ -39,9 +39,10 @@ void sim_exec_cluster_arrive(sim_warp *w, const sim_op *op, uint32_t mask) { // 
     return;
   }
   if (w->view.agent) {
-    if (op->sub)
+    if (op->sub) {
       sim_race_sync_publish_inits(w->view.agent, &cluster->sync);
-    else
+      sim_race_sync_publish_fenced(w->view.agent, &cluster->sync);
+    } else
       sim_race_sync_release(w->view.agent, &cluster->sync);
   }
   w->cluster_arrived |= mask;
@@ -104,28 +105,4 @@ void sim_exec_fence_init(sim_warp *w, const sim_op *op, uint32_t mask) {
   (void)op, (void)mask;
   if (w->view.agent)
     sim_race_fence_inits(w->view.agent);
-}
-
-// --- setmaxnreg ---------------------------------------------------------------------------------
-// Registers are not counted; the count and the direction are checked.
-void sim_exec_setmaxnreg(sim_warp *w, const sim_op *op, uint32_t mask) {
-  uint32_t n = (uint32_t)op->imm;
-  if (w->regs_per_thread && (op->sub ? n < w->regs_per_thread : n > w->regs_per_thread)) {
-    sim_fail(w, op, mask, SIM_UNSUPPORTED, "setmaxnreg.%s to %u registers, the warp has %u",
-             op->sub ? "inc" : "dec", n, w->regs_per_thread);
-    return;
-  }
-  w->regs_per_thread = n;
-  w->setmaxnreg_trail = w->setmaxnreg_trail * 1000003 + op->line;
-}
-
-// The four warps of a warpgroup execute the same setmaxnreg instructions.
-void sim_check_setmaxnreg(sim_cta *cta) {
-  for (uint32_t i = 0; i < cta->nwarps; i++) {
-    sim_warp *w = &cta->warps[i], *first = &cta->warps[i & ~3u];
-    if (w->setmaxnreg_trail != first->setmaxnreg_trail)
-      sim_fail(w, NULL, 0, SIM_DIVERGENT_ALIGNED,
-               "warps %u and %u of one warpgroup have executed different setmaxnreg instructions",
-               first->index, w->index);
-  }
 }

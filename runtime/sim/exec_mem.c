@@ -73,7 +73,6 @@ static float flush_if(float x, bool flush) {
   return flush && x > -0x1p-126f && x < 0x1p-126f ? (tl_bits_of_f32(x) >> 31 ? -0.0f : 0.0f) : x;
 }
 
-// add.f32: flushes subnormals on global memory, keeps them on shared memory.
 static uint32_t add_f32(uint32_t old, uint32_t value, bool flush) {
   float r = flush_if(tl_f32_of_bits(old), flush) + flush_if(tl_f32_of_bits(value), flush);
   return r != r ? 0x7FFFFFFF : tl_bits_of_f32(flush_if(r, flush));
@@ -130,15 +129,15 @@ static uint64_t apply_int(sim_atom_op what, ptx_type type, uint64_t old, uint64_
 }
 
 uint64_t sim_atom_apply(sim_atom_op what, ptx_type type, uint64_t old, uint64_t value,
-                        bool in_shared) {
+                        sim_atom_unit unit) {
   switch (type) {
   case PTX_F32:
-    return add_f32((uint32_t)old, (uint32_t)value, !in_shared);
+    return add_f32((uint32_t)old, (uint32_t)value, unit == SIM_UNIT_GLOBAL);
   case PTX_F64: {
     double a = tl_f64_of_bits(old), b = tl_f64_of_bits(value), r = a + b;
-    if (a != a || b != b) { // global memory passes a NaN unchanged, shared memory quietens it
-      uint64_t nan = in_shared ? (b != b ? value : old) : a != a ? old : value;
-      return in_shared ? nan | UINT64_C(0x0008000000000000) : nan;
+    if (a != a || b != b) {
+      uint64_t nan = unit == SIM_UNIT_SHARED ? (a != a ? old : value) : b != b ? value : old;
+      return unit == SIM_UNIT_SHARED ? nan | UINT64_C(0x0008000000000000) : nan;
     }
     return r != r ? UINT64_C(0xFFF8000000000000) : tl_bits_of_f64(r);
   }
@@ -214,7 +213,8 @@ void sim_exec_atom(sim_warp *w, const sim_op *op, uint32_t mask) {
         uint64_t expect = bytes == 8 ? sim_get64(C, i) : bytes == 2 ? C[i] & 0xFFFF : C[i];
         fresh = old == expect ? value : old;
       } else {
-        fresh = sim_atom_apply((sim_atom_op)info->what, info->type, old, value, in_shared >> i & 1);
+        fresh = sim_atom_apply((sim_atom_op)info->what, info->type, old, value,
+                               in_shared >> i & 1 ? SIM_UNIT_SHARED : SIM_UNIT_GLOBAL);
       }
       memcpy(cell, &fresh, (size_t)bytes);
       put_lane(w, info->dest[e], i, old, bytes);

@@ -47,7 +47,7 @@ static bool selector(sim_warp *w, const sim_op *op, int32_t slot, uint16_t *out)
 
 void sim_exec_mma(sim_warp *w, const sim_op *op, uint32_t mask) {
   const sim_mma_info *info = op->extra;
-  const uint32_t *a[8], *b[8], *c[16];
+  const uint32_t *a[16], *b[8], *c[16];
   uint32_t *d[16];
   (void)mask;
   for (int k = 0; k < info->desc.a_regs; k++)

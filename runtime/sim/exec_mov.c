@@ -271,7 +271,9 @@ void sim_exec_isspacep(sim_warp *w, const sim_op *op, uint32_t mask) {
     sim_space space = sim_space_of_generic(&address);
     uint32_t bits = space == SIM_SPACE_SHARED ? sim_cluster_rank_bits(address) : 0;
     bool own = space == SIM_SPACE_SHARED && (!bits || bits == w->cta->rank + 1);
-    bool yes = op->sub == SIM_SPACE_CLUSTER  ? space == SIM_SPACE_SHARED
+    // Hardware counts the parameters of the kernel among global memory, too.
+    bool yes = op->sub == SIM_SPACE_GLOBAL && space == SIM_SPACE_PARAM ? true
+               : op->sub == SIM_SPACE_CLUSTER  ? space == SIM_SPACE_SHARED
                : op->sub == SIM_SPACE_SHARED ? own
                                              : space == (sim_space)op->sub;
     r |= (uint32_t)yes << i;

@@ -152,7 +152,6 @@ static void issue_copy(sim_warp *w, const sim_op *op, int lane) {
   bulk->reduce = info->reduce;
   bulk->what = info->what;
   bulk->type = info->type;
-  bulk->plain_f32 = to_shared;
   uint64_t src = place_of(w, &info->src, lane), dst = place_of(w, &info->dst, lane);
   if (bulk->bytes % 16 || src % 16 || dst % 16) {
     fail(bulk, SIM_MISALIGNED,
@@ -371,7 +370,6 @@ void sim_exec_st_async(sim_warp *w, const sim_op *op, uint32_t mask) {
     bulk->reduce = info->reduce;
     bulk->what = info->what;
     bulk->type = info->type;
-    bulk->plain_f32 = true;
     bulk->write = sim_bulk_write_copy; // registers are read at issue
     if (place_of(w, &info->dst, lane) % bytes) {
       fail(bulk, SIM_MISALIGNED, "the destination is not aligned to the size of the access");

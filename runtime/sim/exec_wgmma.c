@@ -134,8 +134,9 @@ typedef struct operand {
   int units;
 } operand;
 
+// deep: two times 32 bytes of k, the second half of the units behind the first.
 static bool layout_operand(sim_warp *w, const sim_op *op, uint64_t descriptor, bool mn_major,
-                           int rows, char name, operand *out) {
+                           bool deep, int rows, char name, operand *out) {
   sim_wgmma_layout layout = sim_wgmma_layout_of(descriptor);
   const sim_region *shared = w->view.shared;
   if (layout.reserved || layout.base_offset) {
@@ -144,8 +145,10 @@ static bool layout_operand(sim_warp *w, const sim_op *op, uint64_t descriptor, b
              layout.reserved ? "reserved bits are set" : "a base offset is not modelled");
     return false;
   }
-  out->units = 2 * rows;
-  sim_wgmma_units(&layout, mn_major, rows, out->address);
+  out->units = deep ? 4 * rows : 2 * rows;
+  sim_wgmma_units(&layout, mn_major, false, rows, out->address);
+  if (deep)
+    sim_wgmma_units(&layout, mn_major, true, rows, out->address + 2 * rows);
   for (int i = 0; i < out->units; i++) {
     uint64_t at = out->address[i] - SIM_SHARED_FIRST;
     if (!shared || out->address[i] < SIM_SHARED_FIRST || at + 16 > shared->bytes) {
@@ -207,16 +210,20 @@ static void multiply(sim_event *event) {
   sim_warp *first = event->warp;
   sim_wgmma_b *b = &first->cta->wgmma->b;
   operand a_units, b_units;
-  if (!layout_operand(first, event->op, event->src[0], f->mn_major_b, f->n, 'B', &b_units) ||
+  if (!layout_operand(first, event->op, event->src[0], f->mn_major_b, f->sparse, f->n, 'B',
+                      &b_units) ||
       !check_init(first, event->op, &b_units, f->mn_major_b, 'B'))
     return;
   if (!f->a_in_regs &&
-      (!layout_operand(first, event->op, event->dst[0], f->mn_major_a, 64, 'A', &a_units) ||
+      (!layout_operand(first, event->op, event->dst[0], f->mn_major_a, false, 64, 'A', &a_units) ||
        !check_init(first, event->op, &a_units, f->mn_major_a, 'A')))
     return;
   for (int tile = 0; tile < f->n / 8; tile++)
     sim_wgmma_words(b_units.unit + 16 * tile, f->mn_major_b, 8, b->words[tile][0]);
-  sim_wgmma_decode_b(&info->desc, b);
+  for (int tile = 0; f->sparse && tile < f->n / 8; tile++)
+    sim_wgmma_words(b_units.unit + 2 * f->n + 16 * tile, f->mn_major_b, 8, b->upper[tile][0]);
+  if (!f->sparse)
+    sim_wgmma_decode_b(&info->desc, b);
   for (int i = 0; i < 4; i++) {
     sim_warp *w = first + i;
     uint32_t aw[8][16], *d[128];
@@ -227,7 +234,13 @@ static void multiply(sim_event *event) {
         sim_spread_plane(sim_src(w, info->a[r]), &aw[4 * (r >> 1)][8 * (r & 1)], 16);
     else
       sim_wgmma_words(a_units.unit + 32 * i, f->mn_major_a, 16, aw[0]);
-    sim_wgmma_rows(&info->desc, aw, b, event->bytes, d);
+    if (!f->sparse)
+      sim_wgmma_rows(&info->desc, aw, b, event->bytes, d);
+    else if (sim_wgmma_metadata_ok(f, sim_src(w, info->metadata)))
+      sim_wgmma_rows_sparse(&info->desc, aw, sim_src(w, info->metadata), b, event->bytes, d);
+    else
+      sim_fail(w, event->op, 0, SIM_UNSUPPORTED,
+               "the metadata names the elements of a chunk out of order, or one twice");
   }
 }
 
@@ -313,11 +326,12 @@ static sim_event *issue(sim_warp *first, const sim_op *op) {
       return NULL;
     }
     if (!claim(first + i, op, info->d, info->desc.d_regs, false) ||
-        (f->a_in_regs && !claim(first + i, op, info->a, 4, true)))
+        (f->a_in_regs && !claim(first + i, op, info->a, 4, true)) ||
+        (f->sparse && !claim(first + i, op, &info->metadata, 1, true)))
       return NULL;
   }
-  if ((!f->a_in_regs && !layout_operand(first, op, desc_a, f->mn_major_a, 64, 'A', &a)) ||
-      !layout_operand(first, op, desc_b, f->mn_major_b, f->n, 'B', &b) ||
+  if ((!f->a_in_regs && !layout_operand(first, op, desc_a, f->mn_major_a, false, 64, 'A', &a)) ||
+      !layout_operand(first, op, desc_b, f->mn_major_b, f->sparse, f->n, 'B', &b) ||
       !check_races(first, op, f, &a, &b))
     return NULL;
   sim_event *event = sim_event_new(first->cta);

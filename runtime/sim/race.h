@@ -67,6 +67,8 @@ void sim_race_sync_free(sim_race_sync *sync);
 // publish_inits. sim_race_now is the epoch of an init.
 void sim_race_fence_inits(sim_race_agent *agent);
 void sim_race_sync_publish_inits(const sim_race_agent *agent, sim_race_sync *sync);
+// A relaxed arrival carries what the agent's last fence of cluster scope or wider released.
+void sim_race_sync_publish_fenced(const sim_race_agent *agent, sim_race_sync *sync);
 uint64_t sim_race_now(const sim_race_agent *agent);
 bool sim_race_knows_init(const sim_race_agent *agent, uint64_t init);
 

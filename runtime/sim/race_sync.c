@@ -202,6 +202,11 @@ void sim_race_sync_publish_inits(const sim_race_agent *agent, sim_race_sync *syn
   sim_clocks_drop(inits);
 }
 
+void sim_race_sync_publish_fenced(const sim_race_agent *agent, sim_race_sync *sync) {
+  if (agent->released && agent->released_scope != SIM_SCOPE_CTA)
+    sync->open = sim_clocks_join(sync->open, agent->released);
+}
+
 void sim_race_sync_async(sim_race_sync *sync, uint64_t token) {
   uint32_t clock = epoch_clock(token);
   sim_clocks *one = sim_clocks_of_dense(epoch_agent(token), &clock, 1);

@@ -500,6 +500,7 @@ static void start_cta(sim_cta *cta, sim_cluster *cluster, const uint32_t id[3]) 
   cta->live_warps = cta->nwarps;
   cta->steps = cta->effects = 0;
   cta->turn = cta->starved = 0;
+  cta->reg_pool = 0;
   memset(cta->barriers, 0, sizeof cta->barriers);
   sim_region *shared = launch->shared_total ? &cta->shared : NULL;
   if (shared)
@@ -512,8 +513,6 @@ static void start_cta(sim_cta *cta, sim_cluster *cluster, const uint32_t id[3]) 
 }
 
 static void end_cta(sim_cta *cta) {
-  if (cta->launch->verdict == SIM_OK)
-    sim_check_setmaxnreg(cta);
   if (!cta->exited)
     sim_cluster_exit(cta->cluster, cta);
   sim_counters *counters = &cta->launch->machine->counters;

@@ -97,6 +97,7 @@ typedef struct sim_program { // one entry
   uint32_t nparams, params_bytes;
   const uint32_t *param_offsets, *param_sizes;
   int reqntid[3], maxntid[3], reqcluster[3]; // 0: not given
+  int minnctapersm, maxnreg;                 // the same
   const sim_touch *touches;                  // NULL: no wgmma
   const sim_touch_range *touched;            // per op
 } sim_program;
@@ -117,10 +118,11 @@ typedef struct sim_path {
   uint8_t state;     // sim_path_state
   uint8_t barrier;   // BARRIER
   uint32_t backward; // backward branches since another path was last preferred
-  uint32_t wait_at;  // EVENT: offset of the mbarrier, or SIM_WAIT_CLUSTER
+  uint32_t wait_at;  // EVENT: offset of the mbarrier, or a SIM_WAIT
   bool timed_out;    // EVENT: nothing else can happen, the wait has to give up once
 } sim_path;
 #define SIM_WAIT_CLUSTER UINT32_MAX
+#define SIM_WAIT_REGISTERS (UINT32_MAX - 1)
 
 enum { SIM_ASYNC_GROUPS = 64, SIM_WARP_GROUPS = 256 };
 
@@ -153,8 +155,8 @@ struct sim_warp {
   sim_group_tokens groups[SIM_WARP_GROUPS]; // not yet waited for; oldest first
   uint32_t ngroups;
   uint32_t cluster_arrived, cluster_done; // lanes at the cluster barrier; released, not yet waited
-  uint32_t regs_per_thread;               // setmaxnreg; 0: unknown
-  uint32_t setmaxnreg_trail;              // which setmaxnreg instructions it has executed
+  uint32_t regs_per_thread;               // after a setmaxnreg; 0: as launched
+  uint32_t regs_given;                    // by setmaxnreg.dec, not yet in the pool; per thread
 };
 
 typedef struct sim_barrier {
@@ -204,6 +206,7 @@ struct sim_cta {
   sim_cta *next;    // resident or free list
   struct sim_cluster *cluster;
   uint32_t rank; // in the cluster
+  uint32_t reg_pool; // registers per thread of one warp that setmaxnreg.inc may take
   bool exited;
   struct sim_mbar *mbars; // live mbarriers (mbar.h), found through mbar_index
   uint32_t nmbars, mbar_cap;

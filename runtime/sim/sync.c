@@ -190,6 +190,8 @@ static void describe_path(const sim_warp *w, const sim_path *path, tl_buf *out) 
   case SIM_PATH_EVENT:
     if (path->wait_at == SIM_WAIT_CLUSTER) {
       tl_buf_puts(out, "waits at the cluster barrier");
+    } else if (path->wait_at == SIM_WAIT_REGISTERS) {
+      sim_describe_registers(w, op, out);
     } else {
       tl_buf_puts(out, "waits at the ");
       sim_describe_mbar(w->cta, path->wait_at, out);

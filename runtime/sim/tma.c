@@ -321,10 +321,9 @@ void sim_tma_convert(uint8_t type, uint8_t *bytes, uint32_t len) {
   for (uint32_t i = 0; i + 4 <= len; i += 4) {
     uint32_t x;
     memcpy(&x, bytes + i, 4);
-    bool special = (x & 0x7F800000) == 0x7F800000;
-    if (special)
-      x &= x & 0x7FFFFF && !(x & 0x7FE000) ? 0xFFFFFFFF : 0xFFFFE000; // a NaN stays one
-    else
+    if ((x & 0x7FFFFFFF) > 0x7F800000)
+      x = 0x7FFFE000; // every NaN
+    else if ((x & 0x7F800000) != 0x7F800000)
       x = (x + 0xFFF + (x >> 13 & 1)) & 0xFFFFE000; // to nearest, ties to even
     memcpy(bytes + i, &x, 4);
   }

@@ -33,9 +33,10 @@ static int bits_of(sim_mma_type type) {
 bool sim_wgmma_describe(const sim_wgmma_form *form, sim_wgmma_desc *out) {
   const wgmma_row *row = NULL;
   uint32_t one = 1;
+  int stored = form->sparse ? form->k / 2 : form->k;
   for (size_t i = 0; i < sizeof rows_of_forms / sizeof *rows_of_forms && !row; i++) {
     const wgmma_row *r = &rows_of_forms[i];
-    if (r->k == form->k && (r->ab & one << form->a) && (r->ab & one << form->b) &&
+    if (r->k == stored && (r->ab & one << form->a) && (r->ab & one << form->b) &&
         (r->acc & one << form->d))
       row = r;
   }
@@ -49,6 +50,8 @@ bool sim_wgmma_describe(const sim_wgmma_form *form, sim_wgmma_desc *out) {
   if ((form->mn_major_a || form->mn_major_b) && bits_of(form->a) != 16)
     return false;
   if (form->mn_major_a && form->a_in_regs)
+    return false;
+  if (form->sparse && (row->path == SIM_PATH_BITS || form->sparse_selector > !narrow))
     return false;
   if (form->satfinite && row->path != SIM_PATH_INTEGER)
     return false;
@@ -77,10 +80,15 @@ static uint64_t swizzled(uint64_t address, uint32_t width) {
   return width ? address ^ (address >> 7 & mask) << 4 : address;
 }
 
-void sim_wgmma_units(const sim_wgmma_layout *l, bool mn_major, int rows, uint64_t *address) {
-  uint64_t width = l->swizzle;
+void sim_wgmma_units(const sim_wgmma_layout *l, bool mn_major, bool upper, int rows,
+                     uint64_t *address) {
+  uint64_t width = l->swizzle, further = 0;
+  if (upper && mn_major)
+    further = 2 * (width ? l->sbo : l->lbo);
+  else if (upper)
+    further = width > 32 ? 32 : width ? l->lbo : 2 * l->lbo;
   for (int i = 0; i < 2 * rows; i++) {
-    uint64_t row = (uint64_t)i / 2, half = (uint64_t)i & 1, at = l->start;
+    uint64_t row = (uint64_t)i / 2, half = (uint64_t)i & 1, at = l->start + further;
     uint64_t block = (uint64_t)i / 16, k = (uint64_t)i & 15; // MN-major: eight rows at one k
     if (!mn_major && width)
       at += (row >> 3) * l->sbo + (row & 7) * width + half * 16;
@@ -117,9 +125,8 @@ void sim_wgmma_words(const uint8_t *const units[], bool mn_major, int rows, uint
 }
 
 // --- accumulators -------------------------------------------------------------------------------
-// D of column tile `tile` as cm[column][row].
-static void spread_d(const sim_wgmma_desc *desc, uint32_t *const d[], int tile, bool scale_d,
-                     uint32_t cm[8][16]) {
+void sim_wgmma_spread_d(const sim_wgmma_desc *desc, uint32_t *const d[], int tile, bool scale_d,
+                        uint32_t cm[8][16]) {
   if (!scale_d) {
     memset(cm, 0, 8 * 16 * sizeof(uint32_t));
     return;
@@ -136,8 +143,8 @@ static void spread_d(const sim_wgmma_desc *desc, uint32_t *const d[], int tile, 
     }
 }
 
-static void gather_d(const sim_wgmma_desc *desc, uint32_t cm[8][16], int tile,
-                     uint32_t *const d[]) {
+void sim_wgmma_gather_d(const sim_wgmma_desc *desc, uint32_t cm[8][16], int tile,
+                        uint32_t *const d[]) {
   if (desc->form.d != SIM_MMA_F16) {
     for (int r = 0; r < 4; r++)
       sim_gather_plane(&cm[r & 1][8 * (r >> 1)], 32, d[4 * tile + r]);
@@ -200,9 +207,9 @@ void sim_wgmma_rows_reference(const sim_wgmma_desc *desc, uint32_t aw[8][16], co
                               bool scale_d, uint32_t *const d[]) {
   for (int tile = 0; tile < desc->form.n / 8; tile++) {
     uint32_t cm[8][16];
-    spread_d(desc, d, tile, scale_d, cm);
+    sim_wgmma_spread_d(desc, d, tile, scale_d, cm);
     reference_tile(desc, aw, b->words[tile], cm);
-    gather_d(desc, cm, tile, d);
+    sim_wgmma_gather_d(desc, cm, tile, d);
   }
 }
 
@@ -254,7 +261,7 @@ void sim_wgmma_rows(const sim_wgmma_desc *desc, uint32_t aw[8][16], const sim_wg
         a.value[k][row] = -a.value[k][row];
   for (int tile = 0; tile < desc->form.n / 8; tile++) {
     uint32_t cm[8][16];
-    spread_d(desc, d, tile, scale_d, cm);
+    sim_wgmma_spread_d(desc, d, tile, scale_d, cm);
     if (desc->path == SIM_PATH_BITS) {
       bits_tile(aw, b->words[tile], cm);
     } else if (desc->path == SIM_PATH_INTEGER) {
@@ -267,6 +274,6 @@ void sim_wgmma_rows(const sim_wgmma_desc *desc, uint32_t aw[8][16], const sim_wg
                               (sim_step_out)desc->out, cm, cm)) {
       reference_tile(desc, aw, b->words[tile], cm);
     }
-    gather_d(desc, cm, tile, d);
+    sim_wgmma_gather_d(desc, cm, tile, d);
   }
 }

@@ -152,7 +152,7 @@ static void descriptor_fields(void **state) {
   assert_int_equal(l.sbo, 1024);
   assert_int_equal(l.swizzle, 128);
   assert_true(!l.reserved && !l.base_offset);
-  sim_wgmma_units(&l, false, 64, address);
+  sim_wgmma_units(&l, false, false, 64, address);
   assert_int_equal(address[2 * 3 + 1], 0x400 + 3 * 128 + (16 ^ 48));
   assert_int_equal(address[2 * 13], 0x400 + 1024 + 5 * 128 + 80);
   assert_true(sim_wgmma_layout_of(UINT64_C(1) << 14).reserved != 0);
