@@ -23,6 +23,11 @@ foreach(path ${UNIT_TESTS})
   set_tests_properties(${name} PROPERTIES TIMEOUT 300)
   list(APPEND UNIT_TARGETS ${name})
 endforeach()
+
+# The player of the micro-kernels of tests/vectors/forms: simulator or GPU.
+add_executable(forms_run ${CMAKE_SOURCE_DIR}/tests/vectors/forms_run.c)
+target_link_libraries(forms_run PRIVATE tile_runtime)
+
 add_custom_target(unit_tests DEPENDS ${UNIT_TARGETS})
 
 # Fuzz targets: one executable per tests/fuzz/fuzz_*.c, clang only (./dev fuzz).
