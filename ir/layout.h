@@ -77,6 +77,15 @@ ir_layout ir_layout_add_dim(const ir_layout *layout, int axis);    // expand
 bool ir_layout_widen(const ir_layout *layout, int ratio, ir_layout *out);
 ir_layout ir_layout_collapse_dim(const ir_layout *layout, int axis); // source of a broadcast: dim of 1
 
+// The layout in which a reshape, a part at `offsets`, or a bit cast to elements of another width keeps
+// every element in its thread; false when there is none (layout_reshape.c).
+bool ir_layout_reshape(const ir_layout *layout, const ty_type *from, const ty_type *to,
+                       ir_layout *out);
+bool ir_layout_part(const ir_layout *layout, const ty_type *from, const ty_type *to,
+                    const int64_t *offsets, ir_layout *out);
+bool ir_layout_rescale(const ir_layout *layout, const ty_type *from, const ty_type *to,
+                       ir_layout *out);
+
 // Register renaming: out_map[r] = register of `src` that holds, in every (lane, warp) alike, the
 // element that register r of `dst` needs, where the element at dst coordinates c is the one at src
 // coordinates project(c), an affine map without mixed terms. False when some thread would have to ask another one.

@@ -96,8 +96,8 @@ static bool changes_shape(const assign *s, const ir_op *op) {
 }
 
 static const ir_layout *along_axis(assign *s, const ir_op *scan) {
-  return keep(s, ir_layout_along(type_of(s, scan->res[0]), (int)ir_int(scan, "axis", 0),
-                                 s->func->warps));
+  return keep(
+      s, ir_layout_along(type_of(s, scan->res[0]), (int)ir_int(scan, "axis", 0), s->func->warps));
 }
 
 // How many elements of the result come from one of the source of a bitcast.
@@ -149,6 +149,31 @@ static choice natural_of_reduce(assign *s, const ir_op *op) {
   return (choice){drop(s, layout, (int)ir_int(op, "axis", 0)), MEDIUM};
 }
 
+// Where each element stays in its thread; NULL: nowhere.
+static const ir_layout *carried_over(assign *s, const ir_op *op, const ir_layout *layout) {
+  const ty_type *from = type_of(s, op->args[0]), *to = type_of(s, op->res[0]);
+  ir_layout out;
+  bool stays = false;
+  if (!ty_is_tile(from) || !ty_is_tile(to))
+    return NULL;
+  if (op->code == IR_RESHAPE)
+    stays = ir_layout_reshape(layout, from, to, &out);
+  else if (op->code == IR_SLICE)
+    stays = ir_layout_part(layout, from, to, ir_attr_find(op, "offsets")->ints, &out);
+  else
+    stays = ir_layout_rescale(layout, from, to, &out);
+  return stays ? keep(s, out) : NULL;
+}
+
+static choice natural_of_reshape(assign *s, const ir_op *op) {
+  choice source = natural(s, op->args[0]);
+  const ir_layout *own = source.layout ? source.layout : blocked(s, type_of(s, op->args[0]), 16);
+  const ir_layout *layout = carried_over(s, op, own);
+  if (layout)
+    return (choice){layout, source.how > MEDIUM ? source.how : MEDIUM};
+  return (choice){blocked(s, type_of(s, op->res[0]), 16), MEDIUM};
+}
+
 static choice natural_of_load(assign *s, const ir_op *op) {
   const ty_type *tile = type_of(s, op->res[0]);
   return (choice){access_layout(s, op, tile), tile->rank < 2 ? WEAK : MEDIUM};
@@ -192,7 +217,7 @@ static choice compute_natural(assign *s, ir_val val) {
   if (def->code == IR_BITCAST && narrowing(s, def) > 1 && natural(s, def->args[0]).how <= WEAK)
     return (choice){0}; // cut out of registers, in any layout that keeps the wide ones whole
   if (changes_shape(s, def))
-    return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
+    return natural_of_reshape(s, def);
   switch (def->code) {
   case IR_DOT:
   case IR_DOT_SCALED:
@@ -320,8 +345,9 @@ static void shifted(const int64_t *dst, int64_t *src, void *user) {
     src[d] = dst[d] + offsets->ints[d];
 }
 
-// Reshapes and slices read their source from its own home. A slice may be mere renaming; whatever
-// is not goes through shared memory as one row-major image, marked {via="shared"}.
+// Reshapes, slices and bit casts read their source from its own home. Where no element leaves its
+// thread they are mere renaming; whatever is not goes through shared memory as one row-major image,
+// marked {via="shared"}.
 static void settle_reshape(assign *s, ir_op *op, const ir_layout *layout) {
   int ratio = op->code == IR_BITCAST ? narrowing(s, op) : 0;
   ir_layout wide;
@@ -330,9 +356,12 @@ static void settle_reshape(assign *s, ir_op *op, const ir_layout *layout) {
     return;
   }
   const ir_layout *from = from_own(s, &op->args[0]);
-  int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
-  bool renames = op->code == IR_SLICE && ir_layout_rename(layout, from, s->func->warps, shifted,
-                                                          (void *)ir_attr_find(op, "offsets"), map);
+  bool renames = carried_over(s, op, from) == layout;
+  if (!renames && op->code == IR_SLICE) {
+    int *map = TL_NEW_N(s->ctx->scratch, int, ir_layout_regs(layout));
+    renames = ir_layout_rename(layout, from, s->func->warps, shifted,
+                               (void *)ir_attr_find(op, "offsets"), map);
+  }
   if (!renames)
     ir_set_str(s->func, op, "via", "shared");
 }
@@ -472,8 +501,8 @@ static const ir_layout *own_layout(assign *s, ir_val val) {
   return own.layout ? own.layout : blocked(s, type_of(s, val), 16);
 }
 
-// A store writes whole lines, so an accumulator changes its layout first; not beside a feeder, which
-// has given all shared memory to its slots.
+// A store writes whole lines, so an accumulator changes its layout first; not beside a feeder,
+// which has given all shared memory to its slots.
 static bool keeps_own(const assign *s, const ty_type *tile, choice own) {
   if (tl_dtype_bits(tile->dtype) == 4)
     return false; // pairs of elements are bytes
@@ -504,8 +533,7 @@ static void report_engine(assign *s, const ir_op *op) {
   const char *why = target->features & FEAT_WGMMA     ? "wgmma needs a loop split into roles (R302)"
                     : target->features & FEAT_TCGEN05 ? "tcgen05.mma is not generated yet"
                                                       : "the path of this architecture";
-  tl_report(s->ctx->diags, op->loc, DIAG_R101,
-            tl_dtype_name(type_of(s, op->args[0])->dtype), why);
+  tl_report(s->ctx->diags, op->loc, DIAG_R101, tl_dtype_name(type_of(s, op->args[0])->dtype), why);
 }
 
 // Scales as the mma takes them, in words.
