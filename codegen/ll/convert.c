@@ -118,9 +118,47 @@ static void load_reshaped(ll_ctx *c, const ll_image *image, ir_val res) {
   }
 }
 
+static ll_v image_byte(ll_ctx *c, const ll_image *image, ll_v at) {
+  ll_v loaded = LLVMBuildLoad2(c->b, c->t_i8, ll_offset(c, image->base, at), "");
+  LLVMSetAlignment(loaded, 1);
+  return loaded;
+}
+
+// To or from elements of 4 bits, which lie in the image as a byte each and in memory two to a byte.
+static void load_packed(ll_ctx *c, const ll_image *image, ir_val res) {
+  const ir_layout *layout = ll_layout(c, res);
+  const ty_type *tile = ir_type(c->func, res);
+  int bits = tl_dtype_bits(tile->dtype);
+  const ll_v *at = ll_place_of(c, layout)->at;
+  ll_v *out = ll_new_regs(c, res);
+  for (int r = 0; r < ir_layout_regs(layout); r++) {
+    int64_t fixed[TY_MAX_RANK];
+    ll_reg_coords(layout, r, fixed);
+    ll_v linear = linear_of(c, tile, at, fixed);
+    if (bits == 4) {
+      ll_v byte = image_byte(c, image, LLVMBuildLShr(c->b, linear, ll_i32(c, 1), ""));
+      ll_v high = LLVMBuildAnd(c->b, linear, ll_i32(c, 1), "");
+      ll_v shift = LLVMBuildTrunc(c->b, ll_mul(c, high, ll_i32(c, 4)), c->t_i8, "");
+      byte = LLVMBuildLShr(c->b, byte, shift, "");
+      out[r] = LLVMBuildAnd(c->b, byte, LLVMConstInt(c->t_i8, 15, false), "");
+      continue;
+    }
+    ll_t type = int_type(c, bits);
+    ll_v all = LLVMConstNull(type), first = ll_mul(c, linear, ll_i32(c, bits / 4));
+    for (int i = 0; i < bits / 4; i++) {
+      ll_v part = LLVMBuildZExtOrBitCast(c->b, image_byte(c, image, ll_add(c, first, ll_i32(c, i))),
+                                         type, "");
+      part = LLVMBuildAnd(c->b, part, LLVMConstInt(type, 15, false), "");
+      part = LLVMBuildShl(c->b, part, LLVMConstInt(type, (unsigned)(4 * i), false), "");
+      all = LLVMBuildOr(c->b, all, part, "");
+    }
+    out[r] = from_image(c, all, tile->dtype);
+  }
+}
+
 ll_v ll_image_element(ll_ctx *c, const ll_image *image, const ll_v *at) {
-  ll_v loaded = LLVMBuildLoad2(c->b, int_type(c, image->elem_bytes * 8),
-                               thread_pointer(c, image, at), "");
+  ll_v loaded =
+      LLVMBuildLoad2(c->b, int_type(c, image->elem_bytes * 8), thread_pointer(c, image, at), "");
   LLVMSetAlignment(loaded, (unsigned)image->elem_bytes);
   return from_image(c, loaded, image->tile->dtype);
 }
@@ -141,12 +179,13 @@ static ll_image exchange(ll_ctx *c, const ir_op *op, bool dense) {
 
 void ll_shape_through_shared(ll_ctx *c, const ir_op *op) {
   const ty_type *from = ir_type(c->func, op->args[0]), *to = ir_type(c->func, op->res[0]);
-  TL_ASSERT(op->code != IR_BITCAST ||
-                (tl_dtype_bits(from->dtype) >= 8 && tl_dtype_bits(to->dtype) >= 8),
-            "bit cast of 4-bit elements through shared memory");
+  int from_bits = tl_dtype_bits(from->dtype), to_bits = tl_dtype_bits(to->dtype);
+  bool packs = op->code == IR_BITCAST && from_bits != to_bits && (from_bits == 4 || to_bits == 4);
   ll_image image = exchange(c, op, true);
   if (op->code == IR_SLICE)
     load_shifted(c, &image, op->res[0], ir_attr_find(op, "offsets")->ints);
+  else if (packs)
+    load_packed(c, &image, op->res[0]);
   else
     load_reshaped(c, &image, op->res[0]);
 }

@@ -112,6 +112,8 @@ def helpers(seed):
 
 
 class Case:
+    more = {"np": np, "values_of": values_of, "encode": encode}
+
     def __init__(self, line, number):
         self.number = number
         text = line.split("CASE", 1)[1].strip()
@@ -132,7 +134,7 @@ class Case:
         self.expected = [w.split("=", 1) for w in right.split()]
 
     def run(self, tilerun, source, device, seed, folder):
-        names = helpers(seed)
+        names = {**helpers(seed), **self.more}
         command = [tilerun, source, self.kernel, f"--device={device}", f"--seed={seed}", *self.options]
         if not self.refused:
             command += ["--check", "ref", "--schedules=3"]
@@ -188,12 +190,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tilerun", required=True)
     parser.add_argument("--only")
+    parser.add_argument("--source", help="the .tile file, where the cases stand in another one")
+    parser.add_argument("--helpers", help="Python file whose names the expressions may use")
     parser.add_argument("--device", action="append")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("file")
     args = parser.parse_args()
     with open(args.file) as f:
         cases = [Case(line, i) for i, line in enumerate(f, 1) if re.match(r"//\s*CASE ", line)]
+    if args.helpers:
+        with open(args.helpers) as f:
+            exec(compile(f.read(), args.helpers, "exec"), Case.more)
     cases = [case for case in cases if args.only in (None, case.kernel)]
     runs = failures = 0
     np.seterr(all="ignore")
@@ -201,7 +208,7 @@ def main():
         for at, device in enumerate(args.device or TARGETS):
             for seed in range(1 if at or case.refused is not None else args.seeds):
                 with tempfile.TemporaryDirectory() as folder:
-                    wrong = case.run(args.tilerun, args.file, device, seed, folder)
+                    wrong = case.run(args.tilerun, args.source or args.file, device, seed, folder)
                 runs += 1
                 if wrong:
                     failures += 1

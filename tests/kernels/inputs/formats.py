@@ -1,0 +1,143 @@
+"""Quantised formats and cache layouts from their definitions, for the expressions of CASE lines.
+
+Everything is computed in float32 with one rounding per operation, as the contracts in kernels/ say.
+"""
+F = np.float32
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], F)
+
+
+def power_up(s):
+    """The next power of two."""
+    mantissa, exponent = np.frexp(s)
+    return np.ldexp(F(1), exponent - (mantissa == 0.5)).astype(F)
+
+
+def scale_of(amax, floor, largest, pow2):
+    s = (np.maximum(amax, F(floor)) / F(largest)).astype(F)
+    return power_up(s) if pow2 else s
+
+
+def grouped(x, gran, axis):
+    """x padded with zeros to whole groups along axis; shape [.., groups, gran, ..]."""
+    pad = [(0, 0)] * x.ndim
+    pad[axis] = (0, -x.shape[axis] % gran)
+    x = np.pad(x.astype(F), pad)
+    shape = list(x.shape)
+    shape[axis:axis + 1] = [shape[axis] // gran, gran]
+    return x.reshape(shape)
+
+
+def fp8_groups(x, gran, axis, floor=1e-4, pow2=False):
+    """q, scales of groups of `gran` along one axis."""
+    g = grouped(x, gran, axis)
+    s = scale_of(np.abs(g).max(axis + 1), floor, 448, pow2)
+    y = g * np.expand_dims((F(1) / s).astype(F), axis + 1)
+    shape = list(x.shape)
+    shape[axis] = -1
+    q = encode("f8e4m3", y.reshape(shape))
+    return q[tuple(slice(0, n) for n in x.shape)], s
+
+
+def fp8_blocks(x, gran, floor=1e-4, pow2=False):
+    g = grouped(grouped(x, gran, 1), gran, 0)  # [mb, gran, kb, gran]
+    s = scale_of(np.abs(g).max((1, 3)), floor, 448, pow2)
+    y = g * (F(1) / s).astype(F)[:, None, :, None]
+    q = encode("f8e4m3", y.reshape(g.shape[0] * gran, -1))
+    return q[:x.shape[0], :x.shape[1]], s
+
+
+def fp4_codes(y, even):
+    a = np.abs(y)
+    if even:  # nearest, ties to the even code
+        code = np.zeros(a.shape, np.uint8)
+        for i, border in enumerate((0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)):
+            code += (a >= border) if i % 2 else (a > border)
+        return code | np.signbit(y).astype(np.uint8) << 3
+    code = sum((a > b).astype(np.uint8) for b in (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0))
+    return np.where((y < 0) & (code > 0), code | 8, code).astype(np.uint8)
+
+
+def pack4(codes):
+    return codes[..., ::2] | codes[..., 1::2] << 4
+
+
+def unpack4(bytes_):
+    codes = np.stack([bytes_ & 15, bytes_ >> 4], -1).reshape(*bytes_.shape[:-1], -1)
+    return np.where(codes & 8, -E2M1[codes & 7], E2M1[codes & 7]).astype(F)
+
+
+def fp4_groups(x, gran=32, floor=1e-4, even=False):
+    g = grouped(x, gran, 1)
+    s = power_up((np.maximum(np.abs(g).max(2), F(floor)) / F(6)).astype(F))
+    y = (g * (F(1) / s)[:, :, None]).reshape(x.shape[0], -1)[:, :x.shape[1]]
+    return pack4(fp4_codes(y, even)), s
+
+
+def ue8m0(s):
+    return (np.ascontiguousarray(s, F).view(np.uint32) >> 23 & 255).astype(np.uint8)
+
+
+def bf16_values(bits):
+    return (bits.astype(np.uint32) << 16).view(F)
+
+
+# --- indexer cache: a page is a plane of values and a plane of scales -------------------------------
+
+def indexer_pages(pages, rows, mxfp4=False, seed=0):
+    """A pool of valid bytes."""
+    rng = np.random.default_rng(seed + 99)
+    if mxfp4:
+        values = rng.integers(0, 256, (pages, rows * 64)).astype(np.uint8)
+        scales = rng.integers(100, 150, (pages, rows * 4)).astype(np.uint8)
+    else:
+        values = rng.integers(0, 256, (pages, rows * 128)).astype(np.uint8)
+        values[values & 127 == 127] = 0  # no NaN
+        scales = rng.uniform(1e-4, 2, (pages, rows)).astype(F).view(np.uint8)
+    return np.concatenate([values, scales], 1)
+
+
+def read_indexer(cache, slots, rows, mxfp4=False):
+    """The loop over rows."""
+    out = np.zeros((len(slots), 128), F)
+    for i, slot in enumerate(slots):
+        page, row = int(slot) // rows, int(slot) % rows
+        if slot < 0 or page >= len(cache):
+            continue
+        bytes_ = cache[page]
+        if mxfp4:
+            scale = np.exp2(bytes_[rows * 64 + row * 4:][:4].astype(F) - 127)
+            out[i] = (unpack4(bytes_[row * 64:][:64]).reshape(4, 32) * scale[:, None]).reshape(-1)
+        else:
+            scale = np.ascontiguousarray(bytes_[rows * 128 + row * 4:][:4]).view(F)[0]
+            out[i] = values_of("f8e4m3", bytes_[row * 128:][:128]).astype(F) * scale
+    return out
+
+
+def write_indexer(cache, x, slots, rows, mxfp4=False, floor=1e-4, scale_floor=0, pow2=True, even=False):
+    out = cache.copy()
+    for value, slot in zip(x.astype(F), slots):
+        page, row = int(slot) // rows, int(slot) % rows
+        if slot < 0 or page >= len(cache):
+            continue
+        if mxfp4:
+            q, s = fp4_groups(value[None], 32, floor, even)
+            out[page, row * 64:][:64] = q[0]
+            out[page, rows * 64 + row * 4:][:4] = ue8m0(s[0])
+        else:
+            s = np.maximum((np.maximum(np.abs(value).max(), F(floor)) / F(448)).astype(F), F(scale_floor))
+            s = power_up(s) if pow2 else s
+            out[page, row * 128:][:128] = encode("f8e4m3", value * (F(1) / s))
+            out[page, rows * 128 + row * 4:][:4] = np.array([s], F).view(np.uint8)
+    return out
+
+
+def gather_indexer(cache, table, cu, rows, total, kb, sb, fill):
+    values, scales = np.full((total, kb), fill, np.uint8), np.full((total, sb), fill, np.uint8)
+    for r in range(len(table)):
+        for t in range(cu[r], min(cu[r + 1], total)):
+            at = t - cu[r]
+            page = table[r, at // rows] if at // rows < table.shape[1] else -1
+            inside = 0 <= page < len(cache)
+            values[t] = cache[page, at % rows * kb:][:kb] if inside else 0
+            scales[t] = cache[page, rows * kb + at % rows * sb:][:sb] if inside else 0
+    return values, scales
