@@ -141,3 +141,38 @@ def gather_indexer(cache, table, cu, rows, total, kb, sb, fill):
             values[t] = cache[page, at % rows * kb:][:kb] if inside else 0
             scales[t] = cache[page, rows * kb + at % rows * sb:][:sb] if inside else 0
     return values, scales
+
+
+# --- scale factors ------------------------------------------------------------------------------
+
+def pack_ue8m0(sf, mn, gran_mn):
+    """[G, R, KB] f32 -> [G, mn, ceil(KB / 4)] i32."""
+    codes = ue8m0(sf)[:, np.arange(mn) // gran_mn]
+    codes = np.pad(codes, ((0, 0), (0, 0), (0, -codes.shape[2] % 4)))
+    return np.ascontiguousarray(codes).view(np.int32)
+
+
+def pack_k_grouped(sf, ks, gran):
+    out, at = [], 0
+    for k in ks:
+        rows = -(-int(k) // gran)
+        out.append(pack_ue8m0(sf[None, at:at + rows].transpose(0, 2, 1), sf.shape[1], 1)[0].T)
+        at += rows
+    return np.concatenate(out)
+
+
+def tf32(x):
+    bits = np.ascontiguousarray(x, F).view(np.uint32).astype(np.uint64)
+    return ((bits + 0xFFF + (bits >> 13 & 1)) & ~np.uint64(0x1FFF)).astype(np.uint32).view(F)
+
+
+def slices(k, count):
+    blocks = -(-k // 64)
+    ends = np.cumsum([0] + [blocks // count + (s < blocks % count) for s in range(count)]) * 64
+    return [slice(ends[s], min(ends[s + 1], k)) for s in range(count)]
+
+
+def prenorm(a, b, count):
+    a, b = a.astype(np.float64), tf32(b).astype(np.float64)
+    return (np.stack([a[:, s] @ b[:, s].T for s in slices(a.shape[1], count)]),
+            np.stack([(a[:, s]**2).sum(1) for s in slices(a.shape[1], count)]))
