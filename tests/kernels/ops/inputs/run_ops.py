@@ -133,10 +133,24 @@ class Case:
         self.inputs = [w.split("=", 1) for w in words[1:] if not w.startswith("-")]
         self.expected = [w.split("=", 1) for w in right.split()]
 
-    def run(self, tilerun, source, device, seed, folder):
+    def artifact(self, folder):
+        """Where the kernel lies compiled for this case's settings."""
+        sets = [w.split("=", 1)[1] for w in self.options if w.startswith("--set=")]
+        return os.path.join(folder, ".".join([self.kernel, *sets]).replace("=", "-") + ".tla")
+
+    def build(self, tilec, source, folder):
+        """Compiles the kernel for a machine without a compiler."""
+        path = self.artifact(folder)
+        if os.path.exists(path):
+            return
+        sets = [w for w in self.options if w.startswith("--set=")]
+        subprocess.run([tilec, source, f"--kernel={self.kernel}", *sets, "--arch=sm_90a", "-o", path], check=True)
+
+    def run(self, tilerun, source, device, seed, folder, checked=True):
         names = {**helpers(seed), **self.more}
-        command = [tilerun, source, self.kernel, f"--device={device}", f"--seed={seed}", *self.options]
-        if not self.refused:
+        command = [tilerun, source, self.kernel, f"--device={device}", f"--seed={seed}"]
+        command += self.options if checked else []
+        if checked and not self.refused:
             command += ["--check", "ref", "--schedules=3"]
         for name, expr in self.inputs:
             if expr.startswith(("zeros", "poison", "@")):
@@ -191,6 +205,8 @@ def main():
     parser.add_argument("--tilerun", required=True)
     parser.add_argument("--only")
     parser.add_argument("--source", help="the .tile file, where the cases stand in another one")
+    parser.add_argument("--build", metavar="DIR", help="compile what the cases need into DIR, with --tilerun's tilec, and stop")
+    parser.add_argument("--artifacts", metavar="DIR", help="run what --build made: expected values alone are compared")
     parser.add_argument("--helpers", help="Python file whose names the expressions may use")
     parser.add_argument("--device", action="append")
     parser.add_argument("--seeds", type=int, default=2)
@@ -202,13 +218,21 @@ def main():
         with open(args.helpers) as f:
             exec(compile(f.read(), args.helpers, "exec"), Case.more)
     cases = [case for case in cases if args.only in (None, case.kernel)]
+    if args.build:
+        os.makedirs(args.build, exist_ok=True)
+        for case in cases:
+            case.build(os.path.join(os.path.dirname(args.tilerun), "tilec"), args.source or args.file, args.build)
+        return
+    if args.artifacts:
+        cases = [case for case in cases if case.expected]
     runs = failures = 0
     np.seterr(all="ignore")
     for case in cases:
         for at, device in enumerate(args.device or TARGETS):
             for seed in range(1 if at or case.refused is not None else args.seeds):
                 with tempfile.TemporaryDirectory() as folder:
-                    wrong = case.run(args.tilerun, args.source or args.file, device, seed, folder)
+                    source = case.artifact(args.artifacts) if args.artifacts else args.source or args.file
+                    wrong = case.run(args.tilerun, source, device, seed, folder, not args.artifacts)
                 runs += 1
                 if wrong:
                     failures += 1
