@@ -188,6 +188,17 @@ ir_layout ir_layout_along(const ty_type *tile, int axis, int warps) {
   return ir_layout_permute(&layout, order);
 }
 
+ir_layout ir_layout_chunk_rows(int64_t rows, int64_t per_row, int warps) {
+  ir_layout layout = {.kind = IR_LAYOUT_DIST, .rank = 1, .nwarp_bits = log2_of(warps)};
+  int64_t step = 1; // rows between threads that differ in one bit
+  for (int bit = log2_of(per_row); bit < IR_LANE_BITS + layout.nwarp_bits; bit++, step *= 2) {
+    int32_t *vector = bit < IR_LANE_BITS ? layout.lane[bit] : layout.warp[bit - IR_LANE_BITS];
+    vector[0] = step < rows ? (int32_t)step : 0;
+  }
+  add_rep(&layout, rows > step ? rows / step : 1, 0, step);
+  return layout;
+}
+
 // Warp bits: those of M lowest, then those of N; a dim that is absent from the operand gets copies.
 static void mma_warps(ir_layout *layout, int warps_m, int step_m, int dim_m, int warps_n,
                       int step_n, int dim_n) {

@@ -59,6 +59,9 @@ ir_layout ir_layout_blocked(const ty_type *tile, int warps, int vec);
 // The axis in runs: consecutive elements in registers, then lanes, then warps, then repetitions, so
 // that every part of it is ordered (scans). Registers from bit 0 move along the axis alone.
 ir_layout ir_layout_along(const ty_type *tile, int axis, int warps);
+// Rows of chunks dealt to threads in order, `per_row` (a power of two) chunks each: for every chunk of a
+// thread, one register with the row's number.
+ir_layout ir_layout_chunk_rows(int64_t rows, int64_t per_row, int warps);
 // m16n8 accumulator tile over warps_m x warps_n.
 ir_layout ir_layout_mma_acc(const ty_type *tile, int warps_m, int warps_n);
 // Operand a [M,K] / b [K,N] of the m16n8k(256/bits) atoms, element width `bits`.

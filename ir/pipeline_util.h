@@ -12,6 +12,9 @@ const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op 
 // The same for a load into registers that runs an iteration ahead: a gather by an index from
 // outside is welcome.
 const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op *loop);
+// The same for a copy into a slot by all threads: subscripts may come from inputs that are read again,
+// and whole rows may be gathered.
+const char *ir_refuse_copy(const ir_func *func, const ir_op *load, const ir_op *loop);
 // The value as computed for another iteration: its slice of the loop body, cloned once per map. The
 // map says which value stands for the induction variable.
 ir_val ir_at_iteration(ir_builder *b, ir_map *map, const ir_op *loop, ir_val val);

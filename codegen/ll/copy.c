@@ -62,6 +62,9 @@ static void open_round(ll_ctx *c, copying *k, int64_t round) {
   ll_leave_entry(c, back);
   k->cursor = ll_cursor_open(c, &k->access, at);
   k->cursor.skip_last = true;
+  for (int d = 0; d < k->access.ir.rank; d++) // one register per round: ir_layout_chunk_rows
+    if (!k->access.start[d])
+      k->cursor.gather[d] = ll_regs(c, k->op->args[k->access.ir.first_sub + d]);
   k->shared = ll_shared_open(c, k->field.layout, k->field.buf, at, -1, true);
 }
 
@@ -133,8 +136,9 @@ static copying *open_copy(ll_ctx *c, const ir_op *op) {
   k->field = ll_field_of(c, k->channel, (int)ir_int(op, "field", 0));
   k->access = ll_access_of(c, op);
   k->chunks = share_chunks(c, op, k->field.buf, k->channel->fed && !k->channel->hand);
-  TL_ASSERT(!strchr(k->access.ir.subs, 'g') && !ir_some(k->access.ir.mask),
-            "copy with gathers or mask");
+  TL_ASSERT(!ir_some(k->access.ir.mask), "copy with a mask");
+  TL_ASSERT(!strchr(k->access.ir.subs, 'g') || (k->chunks.rank == 2 && k->chunks.row_step),
+            "copy: gathered rows do not divide among the threads");
   k->last = last_dim_of(&k->access);
   return k;
 }
@@ -153,7 +157,7 @@ static void emit_round(ll_ctx *c, copying *k) {
     ll_v chunk = ll_add(c, k->chunks.thread, ll_i32(c, round * k->chunks.threads));
     cond = LLVMBuildICmp(c->b, LLVMIntULT, chunk, ll_i32(c, k->chunks.total), "");
   }
-  ll_spot spot = ll_cursor_at(c, &k->cursor, fixed, 0);
+  ll_spot spot = ll_cursor_at(c, &k->cursor, fixed, (int)round);
   ll_v to = ll_shared_at(c, &k->shared, k->stage, fixed);
   if (is_async(k->op)) {
     copy_async(c, k, to, spot, cond);

@@ -102,7 +102,8 @@ static const ir_layout *along_axis(assign *s, const ir_op *scan) {
 
 // How many elements of the result come from one of the source of a bitcast.
 static int narrowing(const assign *s, const ir_op *op) {
-  return tl_dtype_bits(type_of(s, op->args[0])->dtype) / tl_dtype_bits(type_of(s, op->res[0])->dtype);
+  return tl_dtype_bits(type_of(s, op->args[0])->dtype) /
+         tl_dtype_bits(type_of(s, op->res[0])->dtype);
 }
 
 // m64nN of each warpgroup: warp w holds rows 16w .., N in steps of 8.
@@ -528,6 +529,19 @@ static void anchor_access(assign *s, ir_op *op) {
     settle(s, op->res[0], layout);
 }
 
+// The index of a row that a copy gathers goes to the threads that copy the row.
+static void anchor_copy(assign *s, ir_op *op) {
+  ir_access access = ir_access_of(s->func, op);
+  const ir_op *channel = ir_def(s->func, op->args[0]);
+  const ty_type *buf = type_of(s, channel->args[ir_int(op, "field", 0)]);
+  int64_t per_row = ty_row_bytes(buf) / ir_int(op, "bytes", 4);
+  for (int i = 0; i < access.rank; i++) {
+    ir_val *arg = &op->args[access.first_sub + i];
+    if (strchr("gz", access.subs[i]))
+      *arg = wanted(s, *arg, keep(s, ir_layout_chunk_rows(buf->dims[1], per_row, s->func->warps)));
+  }
+}
+
 static void report_engine(assign *s, const ir_op *op) {
   const tl_target *target = s->func->target;
   const char *why = target->features & FEAT_WGMMA     ? "wgmma needs a loop split into roles (R302)"
@@ -542,10 +556,10 @@ static void anchor_native_scales(assign *s, ir_op *op) {
   const ty_type *sa = type_of(s, op->args[1]), *sb = type_of(s, op->args[3]);
   int per_a = ir_dot_scales_per_word(sa->rank == 2 ? sa->dims[1] : 1);
   int per_b = ir_dot_scales_per_word(sb->rank == 2 ? sb->dims[0] : 1);
-  op->args[1] = wanted(s, op->args[1],
-                       fill_warps(s, ir_layout_mma_scale_a(sa, per_a, warps_m, warps_n)));
-  op->args[3] = wanted(s, op->args[3],
-                       fill_warps(s, ir_layout_mma_scale_b(sb, per_b, warps_m, warps_n)));
+  op->args[1] =
+      wanted(s, op->args[1], fill_warps(s, ir_layout_mma_scale_a(sa, per_a, warps_m, warps_n)));
+  op->args[3] =
+      wanted(s, op->args[3], fill_warps(s, ir_layout_mma_scale_b(sb, per_b, warps_m, warps_n)));
 }
 
 // Scales beside the accumulator's registers, for promotion.
@@ -603,7 +617,8 @@ static bool uses(const ir_op *op, ir_val val) {
 }
 
 // The layout in which `op` will ask for its operand, when an accumulator behind it decides that.
-static const ir_layout *demanded_by(assign *s, const ir_region *region, const ir_op *op, int depth) {
+static const ir_layout *demanded_by(assign *s, const ir_region *region, const ir_op *op,
+                                    int depth) {
   if (op->code == IR_PROMOTE)
     return warpgroup_accumulator(s, op->res[0]); // of its scale
   bool shapes = op->code == IR_EXPAND || op->code == IR_BROADCAST;
@@ -726,6 +741,9 @@ static void anchor(assign *s, ir_op *op) {
   case IR_STORE:
   case IR_ATOMIC:
     anchor_access(s, op);
+    return;
+  case IR_COPY:
+    anchor_copy(s, op);
     return;
   case IR_DOT:
   case IR_DOT_SCALED:

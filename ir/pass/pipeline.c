@@ -43,63 +43,7 @@ typedef struct channel {
   int nfields;
 } channel;
 
-// --- what can run ahead ------------------------------------------------------------------------
-
-bool ir_region_inside(const ir_region *region, const ir_op *loop) {
-  for (; region; region = region->parent ? region->parent->parent : NULL)
-    if (region->parent == loop)
-      return true;
-  return false;
-}
-
-const ir_region *ir_home_region(const ir_func *func, ir_val val) {
-  const ir_val_info *info = ir_info_of(func, val);
-  return info->def ? info->def->parent : info->region;
-}
-
-// A pure function of the loop variable and of values from outside.
-static bool runs_ahead(const ir_func *func, const ir_op *loop, ir_val val) {
-  if (!ir_region_inside(ir_home_region(func, val), loop))
-    return true;
-  const ir_op *def = ir_def(func, val);
-  if (!def)
-    return ir_same(val, loop->regions[0]->params[0]);
-  if (ir_info(def->code)->effect != IR_PURE || def->nregions)
-    return false;
-  for (uint32_t i = 0; i < def->nargs; i++)
-    if (!runs_ahead(func, loop, def->args[i]))
-      return false;
-  return true;
-}
-
-bool ir_reads_only_input(const ir_func *func, const ir_access *access) {
-  const ir_param *param = ir_tensor_param(func, access->tensor);
-  return param && param->read_only;
-}
-
-// Why a load cannot become a copy; NULL when it can.
-const char *ir_refuse_ahead(const ir_func *func, const ir_op *load, const ir_op *loop) {
-  ir_access access = ir_access_of(func, load);
-  if (!ty_is_tile(ir_type(func, load->res[0])))
-    return "a scalar";
-  if (ir_some(access.mask) || ir_some(access.other))
-    return "it has a mask or a fill value";
-  if (!ir_reads_only_input(func, &access))
-    return "the kernel may write its tensor";
-  for (int i = 0; loop && i < access.rank; i++)
-    if (!runs_ahead(func, loop, load->args[access.first_sub + i]))
-      return "its subscripts depend on values computed in the loop";
-  return NULL;
-}
-
-const char *ir_refuse_async(const ir_func *func, const ir_op *load, const ir_op *loop) {
-  ir_access access = ir_access_of(func, load);
-  if (strchr(access.subs, 'g'))
-    return "it gathers by index";
-  if (tl_dtype_bits(ir_type(func, load->res[0])->dtype) == 1)
-    return "its elements are truth values";
-  return ir_refuse_ahead(func, load, loop);
-}
+// --- copies -------------------------------------------------------------------------------------
 
 // Of what a single access moves: two elements where they share a byte.
 static int elem_bytes(const ty_type *tile) {
@@ -125,7 +69,28 @@ int ir_copy_chunk(const ir_func *func, const ir_facts *facts, const ir_op *load)
   return 0;
 }
 
-// The load behind a dot's operand, through transpositions and casts; NULL when it is something else.
+static bool is_power(int64_t value) { return value > 0 && !(value & (value - 1)); }
+
+// Each thread copies chunks of rows it holds the index of, so rows must divide among the threads.
+static const char *refuse_rows(const channel *c, const ir_op *load) {
+  const ty_type *tile = ir_type(c->ctx->func, load->res[0]);
+  if (!strchr(ir_access_of(c->ctx->func, load).subs, 'g'))
+    return NULL;
+  int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : chunk_of(c, load);
+  int64_t per_row = ty_row_bytes(tile) / (chunk ? chunk : elem_bytes(tile));
+  int64_t threads = 32 * c->ctx->func->warps, rows = tile->dims[0];
+  bool even =
+      is_power(per_row) && per_row <= threads && (is_power(rows) || rows * per_row % threads == 0);
+  return even ? NULL : "the rows it gathers do not divide among the threads";
+}
+
+static const char *refuse_copy(const channel *c, const ir_op *load, const ir_op *loop) {
+  const char *why = ir_refuse_copy(c->ctx->func, load, loop);
+  return why ? why : refuse_rows(c, load);
+}
+
+// The load behind a dot's operand, through transpositions and casts; NULL when it is something
+// else.
 static ir_op *load_behind(const ir_func *func, ir_val val) {
   ir_op *def = ir_def(func, val);
   while (def && (def->code == IR_PERMUTE || def->code == IR_CAST))
@@ -329,7 +294,7 @@ static void visit_loop(ir_op *op, void *user) {
   for (ir_op *load = op->regions[0]->first; load; load = load->next) {
     if (load->code != IR_LOAD || c->nfields == MAX_FIELDS)
       continue;
-    const char *refused = ir_refuse_async(c->ctx->func, load, op);
+    const char *refused = refuse_copy(c, load, op);
     if (!refused)
       add_field(c, load);
     else if (ty_is_tile(ir_type(c->ctx->func, load->res[0])))
@@ -341,10 +306,56 @@ static void visit_loop(ir_op *op, void *user) {
     tl_report(c->ctx->diags, op->loc, DIAG_R402, why);
 }
 
-// An operand that no pipelined loop brings: one slot, filled and read on the spot.
+// The operation in `region` that holds `op`, or is it.
+static ir_op *holder(const ir_region *region, ir_op *op) {
+  while (op->parent != region)
+    op = op->parent->parent;
+  return op;
+}
+
+// Reads the slot in front of the dot, through what stands between the load and the operand.
+static ir_val read_at(channel *c, ir_builder *b, ir_map *map, ir_val val) {
+  ir_func *func = c->ctx->func;
+  ir_op *def = ir_def(func, val);
+  if (def == c->fields[0].load) {
+    ir_val value = ir_build1(b, IR_READ, ir_type(func, val), 1, &c->handle);
+    ir_set_int(func, ir_def(func, value), "field", 0);
+    ir_map_set(func, map, val, value);
+    return value;
+  }
+  read_at(c, b, map, def->args[0]);
+  return ir_clone(b, def, map)->res[0];
+}
+
+typedef struct staging {
+  channel *c;
+  ir_op *last; // behind which the slot is free
+} staging;
+
+static void read_in_loops(ir_op *op, void *user) {
+  staging *s = user;
+  ir_op *load = s->c->fields[0].load;
+  if (!ir_is_dot(op))
+    return;
+  uint32_t args[2] = {0, (uint32_t)ir_dot_b(op)};
+  for (int i = 0; i < 2; i++) {
+    if (op->parent == load->parent || load_behind(s->c->ctx->func, op->args[args[i]]) != load)
+      continue;
+    ir_map map;
+    ir_map_init(s->c->ctx->func, &map);
+    ir_builder here = {s->c->ctx->func, op->parent, op, load->loc};
+    op->args[args[i]] = read_at(s->c, &here, &map, op->args[args[i]]);
+    s->last = holder(load->parent, op); // the walk is in order
+  }
+}
+
+// An operand that no pipelined loop brings: one slot, filled where the load stands. It is read
+// there, and by dots inside of loops behind it in every round: the slot stays until the last of
+// those is done.
 static void stage_operand(channel *proto, ir_op *load) {
   channel c = *proto;
-  const char *refused = ir_refuse_async(c.ctx->func, load, NULL);
+  ir_func *func = c.ctx->func;
+  const char *refused = refuse_copy(&c, load, NULL);
   if (refused) {
     tl_report(c.ctx->diags, load->loc, DIAG_R201, refused);
     return;
@@ -352,10 +363,12 @@ static void stage_operand(channel *proto, ir_op *load) {
   c.loop = NULL, c.depth = 1, c.nfields = 0;
   add_field(&c, load);
   declare(&c);
-  ir_builder b = {c.ctx->func, load->parent, load, load->loc};
+  ir_builder b = {func, load->parent, load, load->loc};
   put(&c, &b, (ir_val){0}, true, false);
   on_channel(&c, &b, IR_WAIT, "pending", 0);
-  ir_builder after = {c.ctx->func, load->parent, load->next, load->loc};
+  staging s = {&c, load};
+  ir_walk(func->body, read_in_loops, &s);
+  ir_builder after = {func, load->parent, s.last->next, load->loc};
   on_channel(&c, &after, IR_RELEASE, "barrier", 0);
   replace_loads(&c);
 }

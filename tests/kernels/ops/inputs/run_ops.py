@@ -105,9 +105,14 @@ def helpers(seed):
     def codes(*shape):
         return rng.integers(120, 134, size=shape).astype(np.uint8)
 
+    def rows_at(x, index):
+        """x[index], zeros where the index lies outside."""
+        inside = (index >= 0) & (index < len(x))
+        return np.concatenate([x, np.zeros((1, *x.shape[1:]), x.dtype)])[np.where(inside, index, len(x))]
+
     names = {t: (lambda x, t=t: encode(t, x)) for t in FORMATS}
     names.update({"from_" + t: (lambda x, t=t: values_of(t, x)) for t in FORMATS})
-    names.update(np=np, scale=scale, codes=codes, attend=attend, from_f4e2m1=from_f4e2m1, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
+    names.update(np=np, scale=scale, codes=codes, attend=attend, rows_at=rows_at, from_f4e2m1=from_f4e2m1, ints=ints, bits=bits, randn=randn, wide=wide, seed=seed, f4=np.float32, f8=np.float64)
     return names
 
 
