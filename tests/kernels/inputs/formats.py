@@ -176,3 +176,55 @@ def prenorm(a, b, count):
     a, b = a.astype(np.float64), tf32(b).astype(np.float64)
     return (np.stack([a[:, s] @ b[:, s].T for s in slices(a.shape[1], count)]),
             np.stack([(a[:, s]**2).sum(1) for s in slices(a.shape[1], count)]))
+
+
+# --- indexer logits -----------------------------------------------------------------------------
+
+def fp8_values(bits):
+    return values_of("f8e4m3", bits).astype(np.float64)
+
+
+def mqa(q, k, ks, w, start, end, fill=-np.inf):
+    """q[S, H, D], k[T, D] as values; columns outside of start .. end hold `fill`."""
+    s = np.maximum(np.einsum("ihd,jd->ihj", q, k), 0)
+    out = np.einsum("ihj,ih->ij", s, w.astype(np.float64)) * ks.astype(np.float64)
+    j = np.arange(len(k))
+    return np.where((j >= start[:, None]) & (j < np.minimum(end, len(k))[:, None]), out, fill)
+
+
+def mqa_compressed(full, start, end, width, fill):
+    out = np.full((len(full), width), fill, np.float64)
+    for i in range(len(full)):
+        part = full[i, max(start[i], 0):max(end[i], 0)]
+        out[i, :len(part)] = part[:width]
+    return out
+
+
+def mqa_paged(q, cache, w, context, table, rows, width, fill):
+    b, nn, h, d = q.shape
+    out = np.full((b * nn, width), fill, np.float64)
+    values = fp8_values(cache[:, :rows * d]).reshape(-1, rows, d)
+    scales = np.ascontiguousarray(cache[:, rows * d:rows * (d + 4)]).view(F).astype(np.float64)
+    for i in range(b):
+        for n in range(nn):
+            have = context[i, n] if context.shape[1] == nn else context[i, 0] - (nn - 1 - n)
+            for j in range(min(max(have, 0), width)):
+                page = table[i, j // rows] if j // rows < table.shape[1] else -1
+                inside = 0 <= page < len(values)
+                s = np.maximum(q[i, n] @ values[page, j % rows], 0) @ w[i * nn + n] * scales[page, j % rows] if inside else 0
+                out[i * nn + n, j] = s
+    return out
+
+
+def topk(x, start, end, k):
+    """Positions of the k largest finite values of each row, ties to the earlier; ascending, then -1."""
+    out = np.full((len(x), k), -1, np.int32)
+    for i in range(len(x)):
+        lo = min(max(int(start[i]), 0), x.shape[1])
+        row = x[i, lo:max(min(int(end[i]), x.shape[1]), lo)].astype(np.float64)
+        best = np.arange(len(row))
+        if len(row) > k:
+            order = np.argsort(-np.where(np.isfinite(row), row, -np.inf), kind="stable")[:k]
+            best = np.sort(order[np.isfinite(row[order])])
+        out[i, :len(best)] = best
+    return out

@@ -9,6 +9,7 @@ def tokens(start, length):
 
 
 def slot(table, r, at, rows):
+    at = int(at)
     if at < 0 or at // rows >= table.shape[1] or table[r, at // rows] < 0:
         return -1
     return int(table[r, at // rows]) * rows + at % rows
