@@ -200,18 +200,32 @@ def mqa_compressed(full, start, end, width, fill):
     return out
 
 
-def mqa_paged(q, cache, w, context, table, rows, width, fill):
+def fp4_values(packed, words):
+    """e2m1 pairs [.., 64] with four ue8m0 bytes in each word [..]."""
+    scales = np.exp2(np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, 4).astype(np.float64) - 127)
+    return unpack4(packed).astype(np.float64) * np.repeat(scales, 32, -1)
+
+
+def fp8_pages(cache, rows):
+    values = fp8_values(cache[:, :rows * 128]).reshape(-1, rows, 128)
+    return values * np.ascontiguousarray(cache[:, rows * 128:rows * 132]).view(F).astype(np.float64)[:, :, None]
+
+
+def fp4_pages(cache, rows):
+    return fp4_values(cache[:, :rows * 64].reshape(-1, rows, 64), np.ascontiguousarray(cache[:, rows * 64:rows * 68]).view(np.int32))
+
+
+def mqa_paged(q, values, w, context, table, rows, width, fill):
+    """`values` of the pages with their (positive) scales applied."""
     b, nn, h, d = q.shape
     out = np.full((b * nn, width), fill, np.float64)
-    values = fp8_values(cache[:, :rows * d]).reshape(-1, rows, d)
-    scales = np.ascontiguousarray(cache[:, rows * d:rows * (d + 4)]).view(F).astype(np.float64)
     for i in range(b):
         for n in range(nn):
             have = context[i, n] if context.shape[1] == nn else context[i, 0] - (nn - 1 - n)
             for j in range(min(max(have, 0), width)):
                 page = table[i, j // rows] if j // rows < table.shape[1] else -1
                 inside = 0 <= page < len(values)
-                s = np.maximum(q[i, n] @ values[page, j % rows], 0) @ w[i * nn + n] * scales[page, j % rows] if inside else 0
+                s = np.maximum(q[i, n] @ values[page, j % rows], 0) @ w[i * nn + n] if inside else 0
                 out[i * nn + n, j] = s
     return out
 
