@@ -11,7 +11,7 @@ Arguments are Python expressions over the helpers below and NumPy; those that gi
 files; X;512,1=... lays X out in those strides; a name that starts with _ is for the other expressions alone. Every case runs on all three architectures under several schedules, on the first with two seeds, and must
 agree with the reference evaluator: bit for bit, or, where the line holds a tolerance `~x`, as
 `--check ref` has it. Behind `=>` stand values computed here, independent of both executors; they are
-compared as numbers (NaN equals NaN) within the relative tolerance, 0 without one. A line with
+compared as numbers (NaN equals NaN) within the relative tolerance, 0 without one; Y~1e-3=... has its own (Y~1e-3|1e-4: or that absolute one), and Y.bf16=... compares values instead of bits. A line with
 `!N TEXT` instead wants exit code N and the text on stderr.
 """
 import argparse
@@ -136,7 +136,13 @@ class Case:
         self.kernel = words[0]
         self.options = [w for w in words[1:] if w.startswith("-")]
         self.inputs = [w.split("=", 1) for w in words[1:] if not w.startswith("-")]
-        self.expected = [w.split("=", 1) for w in right.split()]
+        self.expected = []
+        for word in right.split():
+            name, expr = word.split("=", 1)
+            name, _, tolerance = name.partition("~")
+            name, _, dtype = name.partition(".")
+            tolerance = [float(part) for part in tolerance.split("|")] if tolerance else None
+            self.expected.append((name, dtype, tolerance, expr))
 
     def artifact(self, folder):
         """Where the kernel lies compiled for this case's settings."""
@@ -170,7 +176,7 @@ class Case:
                 np.save(path, value)
                 value = "@" + path + (strides and ";" + strides)
             command.append(f"{name}={value}")
-        for name, _ in self.expected:
+        for name, _, _, _ in self.expected:
             command += ["--out", f"{name}={os.path.join(folder, 'out_' + name + '.npy')}"]
         done = subprocess.run(command, capture_output=True, text=True)
         said = (done.stdout + done.stderr)[-1800:]
@@ -181,23 +187,25 @@ class Case:
             return f"exit {done.returncode}\n{said}"
         if self.tolerance is None and re.search(r"differing [1-9]", said):
             return f"not the bits of the reference\n{said}"
-        for name, expr in self.expected:
+        for name, dtype, tolerance, expr in self.expected:
             got = np.load(os.path.join(folder, f"out_{name}.npy"))
-            wrong = self.compare(got, np.asarray(eval(expr, dict(names))))
+            got = values_of(dtype, got) if dtype else got
+            wrong = self.compare(got, np.asarray(eval(expr, dict(names))), tolerance or self.tolerance and [self.tolerance])
             if wrong:
                 return f"{name}: {wrong}"
         return None
 
-    def compare(self, got, want):
+    def compare(self, got, want, tolerance):
         if got.shape != want.shape:
             return f"shape {got.shape}, not {want.shape}"
-        if self.tolerance is None:
+        if tolerance is None:
             same = (got == want) | ((got != got) & (want != want))
         else:
             got, want = got.astype(np.float64), want.astype(np.float64)
-            scale = np.abs(want) + (np.abs(want[np.isfinite(want)]).max() * 0.02 if want.size else 0)
+            tolerance, least = (*tolerance, 0)[:2]
+            scale = np.abs(want) + (np.abs(want[np.isfinite(want)]).max(initial=0) * 0.02 if want.size else 0)
             with np.errstate(invalid="ignore"):
-                same = (np.abs(got - want) <= self.tolerance * scale) | (got == want)
+                same = (np.abs(got - want) <= np.maximum(tolerance * scale, least)) | (got == want)
             same |= np.isnan(got) & np.isnan(want)
         if same.all():
             return None
