@@ -76,7 +76,7 @@ static const char *refuse_rows(const channel *c, const ir_op *load) {
   const ty_type *tile = ir_type(c->ctx->func, load->res[0]);
   if (!strchr(ir_access_of(c->ctx->func, load).subs, 'g'))
     return NULL;
-  int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : chunk_of(c, load);
+  int chunk = c->ctx->disabled & IR_NO_CP_ASYNC ? 0 : ir_copy_chunk(c->ctx->func, c->facts, load);
   int64_t per_row = ty_row_bytes(tile) / (chunk ? chunk : elem_bytes(tile));
   int64_t threads = 32 * c->ctx->func->warps, rows = tile->dims[0];
   bool even =
