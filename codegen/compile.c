@@ -374,7 +374,7 @@ static void pack_target(packing *p, const fe_kernel *kernel, const fe_variant *v
   bool good = s->diags.error_count == before;
   if (first < 0 && good) // nothing fits: say why, for the default
     compile_variant(p, kernel, &variants[0], target, 16, rank, true);
-  if (first >= 0 && good)
+  if (first >= 0 && good && !fe_wants_aligned(kernel))
     compile_variant(p, kernel, &variants[first], target, 0, rank, true);
   while (p->nwaiting)
     pack_oldest(p);

@@ -74,6 +74,9 @@ typedef struct fe_instance {
 fe_instance *fe_instantiate(fe_program *program, ir_module *module, const fe_kernel *kernel,
                             const fe_variant *variant, const tl_target *target, int align);
 
+// Does the kernel refuse bases and run-time strides that are no multiples of 16 bytes (@align(16))?
+bool fe_wants_aligned(const fe_kernel *kernel);
+
 // --list: kernels, parameters, generics, tune space and its size.
 void fe_print_list(fe_program *program, FILE *out);
 #endif

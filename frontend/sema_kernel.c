@@ -99,8 +99,8 @@ static bool is_written(const ast_param *param) {
   return param->dir == AST_DIR_OUT || param->dir == AST_DIR_INOUT;
 }
 
-// Can the kernel write to this input? An input that says @may_alias may share memory with outputs; an
-// output that says it, with any parameter.
+// Can the kernel write to this input? An input that says @may_alias may share memory with outputs;
+// an output that says it, with any parameter.
 static bool may_change(const ast_kernel *kernel, const ast_param *input) {
   if (is_written(input) || fe_attr(&input->attrs, "may_alias"))
     return true;
@@ -511,7 +511,7 @@ static void derived_grid(builder *bd, const ast_clause *clause) {
 static void kernel_attrs(builder *bd) {
   fe_ctx *ctx = bd->ctx;
   int64_t value;
-  fe_check_attrs(ctx, &bd->kernel->attrs, "export warps occupancy", "on a kernel");
+  fe_check_attrs(ctx, &bd->kernel->attrs, "export warps occupancy align", "on a kernel");
   const ast_attr *attr = fe_attr(&bd->kernel->attrs, "warps");
   if (attr && fe_attr_int(ctx, attr, &value)) {
     if (value > ctx->target->max_threads / 32 || (value & (value - 1)))
@@ -520,6 +520,10 @@ static void kernel_attrs(builder *bd) {
     else
       ctx->func->warps = (int)value;
   }
+  attr = fe_attr(&bd->kernel->attrs, "align");
+  if (attr && fe_attr_int(ctx, attr, &value) && value != 16)
+    fe_error(ctx, attr->span, DIAG_E0203, tl_sprintf(ctx->arena, "%lld", (long long)value),
+             "@align: 16 bytes");
   attr = fe_attr(&bd->kernel->attrs, "occupancy");
   if (attr && fe_attr_int(ctx, attr, &value))
     ctx->func->min_ctas = (int)value;
@@ -575,6 +579,8 @@ static void must_verify(const ir_func *func) {
   TL_UNREACHABLE("the frontend made IR that does not verify:\n%s", buf.data);
 }
 
+bool fe_wants_aligned(const fe_kernel *kernel) { return fe_attr(&kernel->ast->attrs, "align"); }
+
 fe_instance *fe_instantiate(fe_program *program, ir_module *module, const fe_kernel *kernel,
                             const fe_variant *variant, const tl_target *target, int align) {
   fe_ctx ctx = {.program = program,
@@ -620,6 +626,9 @@ fe_instance *fe_instantiate(fe_program *program, ir_module *module, const fe_ker
   bd.contract.nkeys = (int)bd.keys.len;
   bd.contract.keys = bd.keys.data;
   bd.contract.float_atomics = ctx.float_atomics;
-  *instance = (fe_instance){.func = ctx.func, .contract = bd.contract, .min_align = ctx.min_align, .settings_name = settings};
+  *instance = (fe_instance){.func = ctx.func,
+                            .contract = bd.contract,
+                            .min_align = ctx.min_align,
+                            .settings_name = settings};
   return instance;
 }

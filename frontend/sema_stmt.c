@@ -19,10 +19,9 @@ static bool has_word(const char *list, const char *word) {
 }
 
 void fe_check_attrs(fe_ctx *ctx, const ast_attrs *attrs, const char *allowed, const char *where) {
-  static const char *const known[] = {"pipeline", "specialize", "unroll", "swizzle",
-                                      "inbounds", "uniform",    "warps",  "occupancy",
-                                      "export",   "may_alias",  "regs",   "warpgroups",
-                                      "split"};
+  static const char *const known[] = {"pipeline", "specialize", "unroll",    "swizzle", "inbounds",
+                                      "uniform",  "warps",      "occupancy", "export",  "may_alias",
+                                      "regs",     "warpgroups", "align",     "split"};
   static const char *const later[] = {"cluster", "pdl", "fp"};
   enum { NKNOWN = sizeof known / sizeof *known, NLATER = sizeof later / sizeof *later };
   for (uint32_t i = 0; i < attrs->len; i++) {

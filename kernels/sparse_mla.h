@@ -20,13 +20,13 @@
 // BH heads of one query per block. K is DN + DR wide, V the first DN. TOPK_LEN[t] bounds the list (HAS_LEN).
 //   in    bf16    Q[T, H, D]
 //   in    bf16    KV[P, D]
-//   in    i32     INDEX[T, C]
+//   in    i32     INDEX[T, C ; C, 1]
 //   in    i32     LENGTH[TL]
 //   in    f32     SINK[HS]
 //   in    f32     scale
 //   out   bf16    OUT[T, H, DN]
-//   out   f32     MAX[T, H]
-//   out   f32     LSE[T, H]
+//   out   f32     MAX[T, H ; H, 1]
+//   out   f32     LSE[T, H ; H, 1]
 //   requires BH % 16 == 0 && DN % 64 == 0
 //   requires D == DN + DR && (!HAS_LEN || TL == T) && (!HAS_SINK || HS == H)
 typedef struct tile_sparse_mla_prefill_args {
