@@ -28,7 +28,7 @@
 //   out   f32     MAX[T, H ; H, 1]
 //   out   f32     LSE[T, H ; H, 1]
 //   requires BH % 16 == 0 && DN % 64 == 0
-//   requires D == DN + DR && (!HAS_LEN || TL == T) && (!HAS_SINK || HS == H)
+//   requires D == DN + DR && (!HAS_LEN || TL == T) && (!HAS_SINK || HS == H) && (H > BH / 2 || BH == 16)
 typedef struct tile_sparse_mla_prefill_args {
   tile_tensor Q;
   tile_tensor KV;

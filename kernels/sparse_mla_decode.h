@@ -24,17 +24,17 @@
 //   in    bf16    Q[T, H, D]
 //   in    u8      CACHE[P, CW ; ps, 1]
 //   in    i32     rows
-//   in    i32     INDEX[T, C]
+//   in    i32     INDEX[T, C ; C, 1]
 //   in    i32     LENGTH[T]
 //   in    u8      EXTRA[P2, EW ; es, 1]
 //   in    i32     rows2
-//   in    i32     INDEX2[T, C2]
+//   in    i32     INDEX2[T, C2 ; C2, 1]
 //   in    i32     LENGTH2[T]
 //   in    f32     scale
 //   out   f32     PART[S, T, H, 512]
-//   out   f32     LSE2[S, T, H]
+//   out   f32     LSE2[S, T, H ; T * H, H, 1]
 //   requires DN == (FOOTER ? 448 : 512) && BH % 16 == 0 && BT % 16 == 0
-//   requires D == DN + 64 && rows > 0 && rows2 > 0
+//   requires D == DN + 64 && rows > 0 && rows2 > 0 && (H > BH / 2 || BH == 16)
 typedef struct tile_sparse_mla_decode_args {
   tile_tensor Q;
   tile_tensor CACHE;
