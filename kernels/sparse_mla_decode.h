@@ -4,12 +4,9 @@
 //
 // The mathematics and its edge cases are those of sparse_mla.tile; K and V are the dequantised rows:
 //
-//   FOOTER = false, 656 bytes a row: 512 f8e4m3, 4 f32 scales (one per 128), 64 bf16.      V: the first 512
-//   FOOTER = true, a page of B rows: B times 448 f8e4m3 and 64 bf16 (576 bytes), then B times 7 ue8m0 scales (one
-//   per 64) and a byte of padding.                                                            V: all 512
+//   FOOTER = false: rows of 656 bytes, V is their first 512 elements;  FOOTER = true: pages of 584 bytes a row, V is all 512
 //
-// value = bf16(f32(e4m3) * scale), whatever the scale. A slot is page * B + row; page sizes are run-time values, pages lie any
-// distance apart. A slot that is negative or beyond its pool, or at or behind its length, is skipped.
+// Layouts and slots: latent.tile. A slot that is negative or beyond its pool, or at or behind its length, is skipped.
 //
 // The candidates are cut into S parts of whole blocks, each with a partial result: normalised out in f32 and lse in base 2,
 // -inf without a candidate. sparse_mla_combine joins them in order, so that the same S gives the same bits, and

@@ -99,3 +99,40 @@ def joined(part, lse2, sink):
     every = total + (0 if sink is None else np.exp(sink - np.where(total > 0, top, 0) * np.log(2)))
     out = (part * w[..., None]).sum(0) / np.where(total > 0, every, np.inf)[..., None]
     return out, np.where(total > 0, (top + np.log2(np.where(total > 0, total, 1))) * np.log(2), np.inf)
+
+
+def rows_of(values, slots):
+    """bf16 bits of the named rows, zeros where there is none."""
+    inside = (slots >= 0) & (slots < len(values))
+    return np.where(inside[:, None], encode("bf16", values)[np.where(inside, slots, 0)] if len(values) else 0, 0).astype(np.uint16)
+
+
+def gather_latent(values, pages, length, gather, table, first, rows, offset, was):
+    out, bits = was.copy(), encode("bf16", values)
+    for r in range(len(length)):
+        for j in range(gather[r]):
+            at = length[r] - gather[r] + j - first[r] * rows
+            page = table[r, at // rows] if 0 <= at // rows < table.shape[1] else -1
+            if offset + j < out.shape[1]:
+                out[r, offset + j] = bits[page * rows + at % rows] if 0 <= page < pages else 0
+    return out
+
+
+def write_latent(cache, x, slots, rows, footer, amax_floor, scale_floor):
+    out, group, dn = cache.copy(), 64 if footer else 128, 448 if footer else 512
+    f = np.float32
+    for value, slot in zip(x, slots):
+        page, row = int(slot) // rows, int(slot) % rows
+        if slot < 0 or page >= len(cache):
+            continue
+        g = bf16_values(value[:dn]).astype(f).reshape(-1, group)
+        s = np.maximum((np.maximum(np.abs(g).max(1), f(amax_floor)) / f(448)).astype(f), f(scale_floor))
+        mantissa, exponent = np.frexp(s)
+        s = np.ldexp(f(1), exponent - (mantissa == 0.5)).astype(f)
+        q, tail = encode("f8e4m3", (g * (f(1) / s)[:, None]).reshape(-1)), value[dn:].view(np.uint8)
+        if footer:
+            out[page, row * 576:][:576] = np.concatenate([q, tail])
+            out[page, rows * 576 + row * 8:][:8] = np.append(s.view(np.uint32) >> 23, 0)
+        else:
+            out[page, row * 656:][:656] = np.concatenate([q, s.view(np.uint8), tail])
+    return out
