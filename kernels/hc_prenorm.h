@@ -23,7 +23,7 @@
 //   in    f32     B[N, K]
 //   out   f32     D[S, M, N]
 //   out   f32     SQ[S, M]
-//   requires N <= BN && BK == 64
+//   requires N <= BN && BK == 64 && (M > BM / 2 || BM == 16)
 typedef struct tile_hc_prenorm_args {
   tile_tensor A;
   tile_tensor B;
