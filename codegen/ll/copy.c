@@ -220,7 +220,8 @@ static void copy_gathered(ll_ctx *c, const ir_op *op) {
 }
 
 void ll_emit_copy(ll_ctx *c, const ir_op *op) {
-  if (strchr(ir_str(op, "subs", ""), 'g')) {
+  const char *subs = ir_str(op, "subs", "");
+  if (strchr(subs, 'g') && !strchr(subs, 'r')) {
     copy_gathered(c, op);
     return;
   }

@@ -529,19 +529,6 @@ static void anchor_access(assign *s, ir_op *op) {
     settle(s, op->res[0], layout);
 }
 
-// The index of a row that a copy gathers goes to the threads that copy the row.
-static void anchor_copy(assign *s, ir_op *op) {
-  ir_access access = ir_access_of(s->func, op);
-  const ir_op *channel = ir_def(s->func, op->args[0]);
-  const ty_type *buf = type_of(s, channel->args[ir_int(op, "field", 0)]);
-  int64_t per_row = ty_row_bytes(buf) / ir_int(op, "bytes", 4);
-  for (int i = 0; i < access.rank; i++) {
-    ir_val *arg = &op->args[access.first_sub + i];
-    if (strchr("gz", access.subs[i]))
-      *arg = wanted(s, *arg, keep(s, ir_layout_chunk_rows(buf->dims[1], per_row, s->func->warps)));
-  }
-}
-
 static void report_engine(assign *s, const ir_op *op) {
   const tl_target *target = s->func->target;
   const char *why = target->features & FEAT_WGMMA     ? "wgmma needs a loop split into roles (R302)"
@@ -729,11 +716,20 @@ static void anchor_role(assign *s, ir_op *role) {
   s->func->warps = all;
 }
 
-// Indices of a gathering copy: one to a lane.
+// Indices of a gathering copy: of rows to the threads that copy the row, of elements one to a lane.
 static void anchor_copy(assign *s, ir_op *op) {
-  for (uint32_t i = 2; i < op->nargs; i++)
-    if (ty_is_tile(type_of(s, op->args[i])))
-      op->args[i] = wanted(s, op->args[i], keep(s, ir_layout_blocked(type_of(s, op->args[i]), s->func->warps, 1)));
+  const ir_op *channel = ir_def(s->func, op->args[0]);
+  const ty_type *buf = type_of(s, channel->args[ir_int(op, "field", 0)]);
+  bool rows = strchr(ir_str(op, "subs", ""), 'r');
+  int64_t per_row = ty_row_bytes(buf) / ir_int(op, "bytes", 4);
+  for (uint32_t i = 2; i < op->nargs; i++) {
+    const ty_type *index = type_of(s, op->args[i]);
+    if (!ty_is_tile(index))
+      continue;
+    ir_layout layout = rows ? ir_layout_chunk_rows(buf->dims[1], per_row, s->func->warps)
+                            : ir_layout_blocked(index, s->func->warps, 1);
+    op->args[i] = wanted(s, op->args[i], keep(s, layout));
+  }
 }
 
 static void anchor(assign *s, ir_op *op) {
@@ -741,9 +737,6 @@ static void anchor(assign *s, ir_op *op) {
   case IR_STORE:
   case IR_ATOMIC:
     anchor_access(s, op);
-    return;
-  case IR_COPY:
-    anchor_copy(s, op);
     return;
   case IR_DOT:
   case IR_DOT_SCALED:
