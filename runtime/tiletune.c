@@ -164,12 +164,15 @@ static int cover(tuning *t) {
 
 // --- records -----------------------------------------------------------------------------------
 
-static int list(tuning *t) {
+// The fastest of each device and shape, or (`show`) every one.
+static int list(tuning *t, bool all) {
   tile_status status = open_kernel(t);
   if (status != TILE_OK)
     return report(status);
   for (int k = 0; k < tile_artifact_kernel_count(t->module); k++) {
     const tile_kernel *kernel = tile_artifact_kernel(t->module, k);
+    if (t->kernel && t->kernel != kernel)
+      continue;
     printf("%s: %d variants, %d records, key", kernel->name, kernel->nvariants, kernel->nrecords);
     for (int i = 0; i < kernel->nkeys; i++)
       printf(" %s%s", kernel->keys[i].name, kernel->keys[i].nbuckets ? " (buckets)" : "");
@@ -179,6 +182,8 @@ static int list(tuning *t) {
       bool first = !i || strcmp(record[-1].shape, record->shape) || strcmp(record[-1].device, record->device);
       if (first)
         printf("  %s, %s: %s %.2f us\n", record->device, record->shape, record->variant, record->ns * 1e-3);
+      else if (all)
+        printf("      %s %.2f us\n", record->variant, record->ns * 1e-3);
     }
   }
   return RUN_OK;
@@ -235,8 +240,8 @@ int main(int argc, char **argv) {
     return code;
   if (!strcmp(options.command, "cover"))
     code = cover(&t);
-  else if (!strcmp(options.command, "list"))
-    code = list(&t);
+  else if (!strcmp(options.command, "list") || !strcmp(options.command, "show"))
+    code = list(&t, !strcmp(options.command, "show"));
   else if (!strcmp(options.command, "merge"))
     code = merge(&t);
   else if (!strcmp(options.command, "import"))

@@ -8,7 +8,7 @@
 static const char help[] =
     "usage: tiletune FILE.tla KERNEL --device=cuda:N|sim:ARCH NAME=VALUES... [options]\n"
     "       tiletune cover FILE.tla KERNEL NAME=VALUES... [--device=sm_90a|\"NVIDIA H200\"]\n"
-    "       tiletune list FILE.tla\n"
+    "       tiletune list|show FILE.tla [KERNEL]\n"
     "       tiletune merge OUT.tla IN.tla...\n"
     "       tiletune import OUT.tla RECORDS.jsonl...\n"
     "       tiletune export FILE.tla [KERNEL]\n"
@@ -30,7 +30,7 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "cover   lists exactly the variants that any of the shapes selects; runs nothing\n"
-    "list    kernels, variants and records of a .tla\n"
+    "list    kernels, and the fastest record of each device and shape; show: every record\n"
     "merge   adds the records of the others to OUT.tla, which is made from the first if not there\n"
     "import, export   records as JSON lines, the form kept beside the sources\n"
     "\n"
@@ -132,10 +132,10 @@ static int complete(const tune_options *o) {
 }
 
 int tune_parse_options(tl_arena *arena, int argc, char **argv, tune_options *o) {
-  static const char *const commands[] = {"cover", "list", "merge", "import", "export"};
+  static const char *const commands[] = {"cover", "list", "show", "merge", "import", "export"};
   *o = (tune_options){.command = "tune", .budget_s = 600, .timeout_s = 20, .runs = 10, .top = 16, .shards = 1};
   int at = 1;
-  for (int i = 0; i < 5 && argc > 1; i++)
+  for (int i = 0; i < 6 && argc > 1; i++)
     if (!strcmp(argv[1], commands[i]))
       o->command = commands[i], at = 2;
   for (; at < argc; at++) {

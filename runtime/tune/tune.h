@@ -11,7 +11,7 @@
 enum { TUNE_MAX_VALUES = 64, TUNE_TEXT = 320 };
 
 typedef struct tune_options {
-  const char *command; // "tune", "cover", "list", "merge", "import", "export"
+  const char *command; // "tune", "cover", "list", "show", "merge", "import", "export"
   const char *file, *kernel, *device, *out, *report, *log;
   const char *files[TUNE_MAX_VALUES]; // merge, import: after OUT
   int nfiles;
