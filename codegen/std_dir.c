@@ -1,4 +1,4 @@
-// Where the library in .tile lies: beside the program, or beside the shared library this is part of.
+// Where the library in .tile lies: beside the program or the shared library.
 #include "codegen/compile.h"
 #include <dlfcn.h>
 #include <libgen.h>

@@ -93,10 +93,10 @@ static mma describe(ll_ctx *c, const ir_op *op) {
   return m;
 }
 
-// --- scales of the block-scale forms --------------------------------------------------------------
+// --- scales of the block-scale forms ------------------------------------------------------------
 
-// One operand of scales: registers are the blocks of K that share a word, then atoms, then the other
-// blocks (ir_layout_mma_scale_a).
+// One operand of scales: registers are the blocks of K that share a word, then atoms, then the
+// other blocks (ir_layout_mma_scale_a).
 typedef struct scales {
   ll_v *regs; // i8; NULL: 2^0
   int per_word, atoms;

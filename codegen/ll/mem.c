@@ -283,7 +283,8 @@ static void set_units(ll_ctx *c, const plan *p, ir_val result, ll_v *units) {
       unit = LLVMBuildLShr(c->b, unit, LLVMConstInt(LLVMTypeOf(unit), (unsigned)at, false), "");
       if (p->access.bits == 4)
         unit = LLVMBuildAnd(c->b, unit, LLVMConstInt(LLVMTypeOf(unit), 15, false), "");
-      unit = LLVMBuildTruncOrBitCast(c->b, unit, unit_type(c, p->access.bits < 8 ? 8 : p->access.bits), "");
+      unit = LLVMBuildTruncOrBitCast(c->b, unit,
+                                     unit_type(c, p->access.bits < 8 ? 8 : p->access.bits), "");
     }
     out[r] = elem_of(c, p, unit);
   }

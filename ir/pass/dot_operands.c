@@ -1,8 +1,9 @@
 // dot_operands: what the architecture's tensor cores do not take becomes what they do.
 //
 // Input   sir without layouts.      Output  the same; operands and scales of dots cast.
-//         Without block-scale mma: 4-bit operands become e4m3, which is exact, and ue8m0 scales f32,
-//         applied by promotion. With it: scales of two kinds become f32, ue8m0 on both sides stays.
+//         Without block-scale mma: 4-bit operands become e4m3, which is exact, and ue8m0 scales
+//         f32, applied by promotion. With it: scales of two kinds become f32, ue8m0 on both sides
+//         stays.
 // Example dot_scaled %a:f4e2m1, %sa:ue8m0, ..  ->  dot_scaled cast %a:f8e4m3, cast %sa:f32, ..
 #include "ir/dot.h"
 #include "ir/pass_list.h"
