@@ -27,8 +27,29 @@ static void reinterpret_container(tile_tensor *tensor, tl_dtype wanted) {
     tensor->dtype = (int32_t)wanted;
 }
 
+typedef struct wide_shape { // in elements, where the framework counts bytes
+  int64_t shape[TILE_MAX_RANK], stride[TILE_MAX_RANK];
+} wide_shape;
+
+// Bytes stand for two 4-bit elements of the last dim each.
+static void unpack_container(tile_tensor *tensor, tl_dtype wanted, wide_shape *wide) {
+  int last = tensor->ndim - 1;
+  bool bytes = tensor->dtype == TILE_U8 || tensor->dtype == TILE_I8;
+  if (wanted != TL_F4E2M1 || !bytes || last < 0 || last >= TILE_MAX_RANK)
+    return;
+  if (tensor->stride && tensor->stride[last] != 1 && tensor->shape[last] > 1)
+    return; // refused as bytes
+  for (int i = 0; i <= last; i++) {
+    wide->shape[i] = i == last ? 2 * tensor->shape[i] : tensor->shape[i];
+    wide->stride[i] = tensor->stride ? (i == last ? 1 : 2 * tensor->stride[i]) : 0;
+  }
+  tensor->shape = wide->shape;
+  tensor->stride = tensor->stride ? wide->stride : NULL;
+  tensor->dtype = TILE_F4E2M1;
+}
+
 static tile_status describe(const exchange_api *api, const tile_param *param, void *object,
-                            tile_arg *arg, int32_t *device) {
+                            tile_arg *arg, wide_shape *wide, int32_t *device) {
   tile_dl_tensor dl;
   if (!object || api->describe(object, &dl) != 0)
     return tile_fail(TILE_E_INVALID, "'%s': no array", param->name);
@@ -41,6 +62,7 @@ static tile_status describe(const exchange_api *api, const tile_param *param, vo
   arg->kind = TILE_ARG_TENSOR;
   TILE_TRY(tile_from_dlpack(&dl, &arg->tensor));
   reinterpret_container(&arg->tensor, param->dtype);
+  unpack_container(&arg->tensor, param->dtype, wide);
   return TILE_OK;
 }
 
@@ -65,11 +87,12 @@ tile_status tile_launch_objects(const tile_objects *how, void *objects, void *co
     return tile_fail(TILE_E_UNSUPPORTED, "DLPack's exchange table is of version %u%s",
                      api->header.major, api->describe ? "" : " and describes no tensors");
   tile_arg args[TILE_MAX_PARAMS];
+  wide_shape wide[TILE_MAX_PARAMS];
   int32_t device = -1;
   for (int i = 0; i < kernel->nparams; i++) {
     void *object = how->get(objects, i);
     TILE_TRY(kernel->params[i].is_tensor
-                 ? describe(api, &kernel->params[i], object, &args[i], &device)
+                 ? describe(api, &kernel->params[i], object, &args[i], &wide[i], &device)
                  : read_scalar(how, &kernel->params[i], object, &args[i]));
   }
   if (device < 0 || device >= how->ndevices || !how->devices[device])

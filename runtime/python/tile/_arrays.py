@@ -90,6 +90,8 @@ def view(array, name, wanted):
         found = _any_view(array)
     except TypeError as error:
         raise TypeError("'%s': %s" % (name, error)) from None
+    if found.dtype == "i8" and wanted == "f4e2m1":
+        found.dtype = "u8"
     if found.dtype != wanted and _CONTAINERS.get(wanted) == found.dtype:
         found.dtype = wanted
         if wanted == "f4e2m1":
