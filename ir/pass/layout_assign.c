@@ -262,6 +262,9 @@ static choice natural(assign *s, ir_val val) {
     s->state[val.id] = 2;
   }
   choice own = s->natural[val.id];
+  const ir_op *def = ir_def(s->func, val);
+  if (def && def->code == IR_SPLAT)
+    return own; // the same in any layout: where it is first wanted says nothing of its other users
   return settled ? (choice){settled, own.how > MEDIUM ? own.how : MEDIUM} : own;
 }
 

@@ -156,6 +156,8 @@ class Run:
         if time.time() - self.start > self.args.limit:
             self.skipped.append(f"{table} {case}")
             return False
+        if self.args.verbose:
+            print(f"{table} {case}", flush=True)
         return True
 
     def kernel(self, kernel, **settings):
@@ -499,6 +501,7 @@ def main():
     parser.add_argument("--artifacts", required=True)
     parser.add_argument("--only")
     parser.add_argument("--limit", type=float, default=1e9)
+    parser.add_argument("--verbose", action="store_true", help="name a case before it runs: the last one hangs")
     parser.add_argument("--time", action="store_true", help="all cases, with device times where there is a peer")
     args = parser.parse_args()
     torch.manual_seed(0)
