@@ -9,24 +9,24 @@ tile_status tile_einsum(const tile_target *target, tile_einsum_expr expr, tile_o
       {"fp8_einsum_bhr_hdr_bhd", "fp8_einsum_bhd_hdr_bhr", "fp8_einsum_bhd_bhr_hdr"}};
   bool scaled = x.scales || y.scales;
   launch l = launch_of(target, names[scaled][expr]);
-  launch_tensor(&l, "X", x.data);
+  launch_tensor(&l, x.data);
   if (scaled)
-    launch_tensor(&l, "SFX", x.scales);
-  launch_tensor(&l, "Y", y.data);
+    launch_tensor(&l, x.scales);
+  launch_tensor(&l, y.data);
   if (scaled)
-    launch_tensor(&l, "SFY", y.scales);
+    launch_tensor(&l, y.scales);
   if (expr == TILE_BHD_BHR_HDR)
-    launch_tensor(&l, "C", c ? c : z);
-  launch_tensor(&l, "Z", z);
+    launch_tensor(&l, c ? c : z);
+  launch_tensor(&l, z);
   return launch_run(&l);
 }
 
 tile_status tile_bmk_bnk_mn(const tile_target *target, const tile_tensor *x, const tile_tensor *y,
                             const tile_tensor *z, int parts) {
   launch l = launch_of(target, "bf16_einsum_bmk_bnk_mn");
-  launch_tensor(&l, "X", x);
-  launch_tensor(&l, "Y", y);
-  launch_tensor(&l, "Z", z);
+  launch_tensor(&l, x);
+  launch_tensor(&l, y);
+  launch_tensor(&l, z);
   launch_int(&l, parts);
   return launch_run(&l);
 }
@@ -34,18 +34,18 @@ tile_status tile_bmk_bnk_mn(const tile_target *target, const tile_tensor *x, con
 tile_status tile_bmk_bnk_mn_slices(const tile_target *target, const tile_tensor *x,
                                    const tile_tensor *y, const tile_tensor *slices) {
   launch l = launch_of(target, "bf16_einsum_bmk_bnk_mn_slices");
-  launch_tensor(&l, "X", x);
-  launch_tensor(&l, "Y", y);
-  launch_tensor(&l, "P", slices);
+  launch_tensor(&l, x);
+  launch_tensor(&l, y);
+  launch_tensor(&l, slices);
   return launch_run(&l);
 }
 
 tile_status tile_sum_slices(const tile_target *target, const tile_tensor *slices,
                             const tile_tensor *c, const tile_tensor *z) {
   launch l = launch_of(target, "sum_slices");
-  launch_tensor(&l, "P", slices);
-  launch_tensor(&l, "C", c ? c : z);
-  launch_tensor(&l, "Z", z);
+  launch_tensor(&l, slices);
+  launch_tensor(&l, c ? c : z);
+  launch_tensor(&l, z);
   return launch_run(&l);
 }
 
@@ -54,10 +54,10 @@ tile_status tile_inv_rope_fp8_quant(const tile_target *target, const tile_tensor
                                     const tile_tensor *q, const tile_tensor *scales) {
   bool packed = scales && scales->dtype == TILE_I32;
   launch l = launch_of(target, packed ? "inv_rope_fp8_quant_packed" : "inv_rope_fp8_quant");
-  launch_tensor(&l, "O", o);
-  launch_tensor(&l, "POS", positions);
-  launch_tensor(&l, "COS_SIN", cos_sin);
-  launch_tensor(&l, "Q", q);
-  launch_tensor(&l, "SF", scales);
+  launch_tensor(&l, o);
+  launch_tensor(&l, positions);
+  launch_tensor(&l, cos_sin);
+  launch_tensor(&l, q);
+  launch_tensor(&l, scales);
   return launch_run(&l);
 }

@@ -2,12 +2,12 @@
 #include "kernels/launch.h"
 
 static void operands(launch *l, tile_operand a, tile_operand b, tile_scaling scaling) {
-  launch_tensor(l, "A", a.data);
-  launch_tensor(l, "B", b.data);
+  launch_tensor(l, a.data);
+  launch_tensor(l, b.data);
   if (scaling == TILE_UNSCALED)
     return;
-  launch_tensor(l, "SFA", a.scales);
-  launch_tensor(l, "SFB", b.scales);
+  launch_tensor(l, a.scales);
+  launch_tensor(l, b.scales);
 }
 
 tile_status tile_gemm(const tile_target *target, tile_major major, tile_operand a, tile_operand b,
@@ -20,8 +20,8 @@ tile_status tile_gemm(const tile_target *target, tile_major major, tile_operand 
   launch l = launch_of(target, bare ? "bf16_gemm_nt" : (has_scales ? scaled : plain)[major]);
   operands(&l, a, b, has_scales ? TILE_PACKED_SCALES : TILE_UNSCALED);
   if (!bare)
-    launch_tensor(&l, "C", c ? c : d);
-  launch_tensor(&l, "D", d);
+    launch_tensor(&l, c ? c : d);
+  launch_tensor(&l, d);
   return launch_run(&l);
 }
 
@@ -29,7 +29,7 @@ tile_status tile_fp8_gemm(const tile_target *target, tile_operand a, tile_operan
                           const tile_tensor *d) {
   launch l = launch_of(target, "fp8_gemm_nt");
   operands(&l, a, b, TILE_F32_SCALES);
-  launch_tensor(&l, "D", d);
+  launch_tensor(&l, d);
   return launch_run(&l);
 }
 
@@ -37,8 +37,8 @@ tile_status tile_fp8_gemm_per_row(const tile_target *target, tile_operand a, til
                                   const tile_tensor *c, const tile_tensor *d) {
   launch l = launch_of(target, "fp8_gemm_nt_per_row");
   operands(&l, a, b, TILE_F32_SCALES);
-  launch_tensor(&l, "C", c ? c : d);
-  launch_tensor(&l, "D", d);
+  launch_tensor(&l, c ? c : d);
+  launch_tensor(&l, d);
   return launch_run(&l);
 }
 
@@ -46,7 +46,7 @@ tile_status tile_fp8_gemm_skip_head_mid(const tile_target *target, tile_operand 
                                         const tile_tensor *d, int left, int mid, int right) {
   launch l = launch_of(target, "fp8_gemm_nt_skip_head_mid");
   operands(&l, a, b, TILE_F32_SCALES);
-  launch_tensor(&l, "D", d);
+  launch_tensor(&l, d);
   launch_int(&l, left), launch_int(&l, mid), launch_int(&l, right);
   return launch_run(&l);
 }
@@ -60,10 +60,10 @@ tile_status tile_m_grouped_contiguous(const tile_target *target, tile_scaling sc
   bool nn = major == TILE_NN && scaling == TILE_UNSCALED;
   launch l = launch_of(target, nn                 ? "m_grouped_bf16_gemm_nn_contiguous"
                                : major == TILE_NT ? names[scaling]
-                                                  : NULL);
+                                                  : "m_grouped_gemm_of_this_major");
   operands(&l, a, b, scaling);
-  launch_tensor(&l, "LAYOUT", layout);
-  launch_tensor(&l, "D", d);
+  launch_tensor(&l, layout);
+  launch_tensor(&l, d);
   launch_int(&l, align);
   return launch_run(&l);
 }
@@ -75,8 +75,8 @@ tile_status tile_m_grouped_masked(const tile_target *target, tile_scaling scalin
                                       "m_grouped_fp8_fp4_gemm_nt_masked"};
   launch l = launch_of(target, names[scaling]);
   operands(&l, a, b, scaling);
-  launch_tensor(&l, "MASKED_M", counts);
-  launch_tensor(&l, "D", d);
+  launch_tensor(&l, counts);
+  launch_tensor(&l, d);
   return launch_run(&l);
 }
 
@@ -88,10 +88,10 @@ tile_status tile_k_grouped(const tile_target *target, tile_scaling scaling, tile
   bool nt = major == TILE_NT && scaling == TILE_F32_SCALES;
   launch l = launch_of(target, nt                 ? "k_grouped_fp8_gemm_nt"
                                : major == TILE_TN ? tn[scaling]
-                                                  : NULL);
+                                                  : "k_grouped_gemm_of_this_major");
   operands(&l, a, b, scaling);
-  launch_tensor(&l, "KS", sizes);
-  launch_tensor(&l, "C", c ? c : d);
-  launch_tensor(&l, "D", d);
+  launch_tensor(&l, sizes);
+  launch_tensor(&l, c ? c : d);
+  launch_tensor(&l, d);
   return launch_run(&l);
 }

@@ -11,11 +11,10 @@ typedef struct launch {
   const char *kernel;
   tile_arg args[LAUNCH_MAX_ARGS];
   int nargs;
-  const char *missing; // name of a tensor that was not given
 } launch;
 
 launch launch_of(const tile_target *target, const char *kernel);
-void launch_tensor(launch *l, const char *name, const tile_tensor *tensor);
+void launch_tensor(launch *l, const tile_tensor *tensor);
 void launch_int(launch *l, long long value);
 tile_status launch_run(const launch *l);
 #endif
