@@ -1,13 +1,16 @@
-"""Arguments of kernels that take no GEMM's: the CASE lines of their own tests (see kernels/ops/inputs/run_ops.py)."""
+"""Arguments of kernels that take no GEMM's, from their own tests: CASE lines (tests/kernels/ops/inputs/run_ops.py) and the
+cases of tests/kernels/family.py, as far as they leave the kernel's settings alone."""
 import glob
 import importlib.util
 import os
 import re
+import sys
 
 import numpy as np
 
 def load(path):
-    spec = importlib.util.spec_from_file_location("run_ops", path)
+    sys.path.insert(0, os.path.dirname(path))
+    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -46,6 +49,39 @@ def arguments(module, case, folder):
     return words, size
 
 
+def save(folder, name, array):
+    path = os.path.join(folder, name + ".npy")
+    np.save(path, array)
+    return "@" + path
+
+
+def of_family(root, source, folder, found):
+    """Adds (words, bytes) of the cases that tests hand to family.py."""
+    path = os.path.join(root, "tests", "kernels", "family.py")
+    if not os.path.exists(path):
+        return
+    family = load(path)
+    text = ""
+    for test in sorted(glob.glob(os.path.join(root, "tests", "kernels", "*.test"))):
+        with open(test) as file:
+            text += file.read()
+    for number, (kernel, sizes, more) in enumerate(re.findall(r'"(\w+) ([\d,]+)((?: \w+=\w+)*)"', text)):
+        case = dict(word.split("=", 1) for word in more.split())
+        row = family.KERNELS.get(kernel)
+        if not row or row[0] != os.path.basename(source) or any(name.isupper() for name in case):
+            continue
+        shapes = [tuple(map(int, sizes.split(",")))]
+        if len(shapes[0]) == 3 and kernel not in found: # a long loop too
+            shapes.insert(0, (130, 200, 1152))
+        for shape in shapes:
+            case["default_type"] = row[2]
+            arrays, _ = row[1](np.random.default_rng(1), case, *shape)
+            words = [str(value) if name == "dims" else f"{name}={save(folder, f'{kernel}.{number}.{shape[0]}.{name}', value)}"
+                     if isinstance(value, np.ndarray) else f"{name}={value}" for name, value in arrays.items()]
+            size = sum(value.nbytes for value in arrays.values() if isinstance(value, np.ndarray))
+            found.setdefault(kernel, []).append((words, size))
+
+
 def written(root, source, folder):
     """{kernel: {"shapes": [...], "quick": ..., "sms": ..}} of the kernels of a source file that have cases."""
     module = load(os.path.join(root, "tests", "kernels", "ops", "inputs", "run_ops.py"))
@@ -59,6 +95,7 @@ def written(root, source, folder):
         for case in cases:
             if case.refused is None and not case.options: # other settings are other variants
                 found.setdefault(case.kernel, []).append(arguments(module, case, folder))
+    of_family(root, source, folder, found)
     rows = {}
     for kernel, lists in found.items():
         lists.sort(key=lambda pair: -pair[1])

@@ -83,7 +83,7 @@ def study(subject, args, pool, table):
     """Prints one line for the path, and one for each survivor; returns whether it is good enough."""
     runs = []
     for shape, options in rounds(subject, args.seeds, args.quick):
-        status, text, bits = subject.execute(subject.ptx, "base", shape, options)
+        status, text, bits = subject.execute(subject.ptx, "base", shape, [*options, f"--step-limit={args.step_limit}"])
         if status != 0:
             print(f"{subject.name}: the program itself fails under {' '.join(options)}:\n{text}")
             return False
@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--launch", action="append", default=[])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--step-limit", type=int, default=400000)
+    parser.add_argument("--step-limit", type=int, default=2000000)
     parser.add_argument("--quick", action="store_true", help="one mutant of each sort per path")
     parser.add_argument("--every-variant", action="store_true")
     parser.add_argument("--verbose", action="store_true")
