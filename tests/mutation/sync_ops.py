@@ -224,10 +224,25 @@ class Mutant:
         return f"{self.statement.op}#{self.ordinal} {self.name}"
 
 
+def means_nothing(ptx, statement):
+    """Groups of cp.async in a program that copies through registers, and an empty group (no copy since the last label,
+    branch or group) in one whose every wait is for all groups: how many there are does not matter then."""
+    if not re.match(r"cp\.async\.(commit_group|wait_)", statement.op):
+        return False
+    if not re.search(r"cp\.async\.c[ag]\b", ptx):
+        return True
+    if "commit" not in statement.op or re.search(r"cp\.async\.wait_group\s+[1-9]", ptx):
+        return False
+    block = re.split(r"\n\$?\w+:|\bbra\b|commit_group", ptx[:statement.start])[-1]
+    return not re.search(r"cp\.async\.c[ag]\b", block)
+
+
 def mutants(ptx):
     seen = {}
     for statement in statements(ptx):
         ordinal = seen[statement.op] = seen.get(statement.op, 0) + 1
+        if means_nothing(ptx, statement):
+            continue
         for kind, pattern, ways, _ in OPERATORS:
             if not re.match(pattern, statement.op):
                 continue
