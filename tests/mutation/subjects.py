@@ -15,9 +15,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases  # noqa: E402
 
 # Arguments by kernel; every GEMM of the project takes the first row. The first shape goes many times around every ring
-# and gives a simulated SM several tiles; the others run what a short loop leaves out. `quick` is for continuous
+# and gives a simulated SM several tiles, the second does so for small tiles with many slots; the others run what short
+# loops and rows of no whole 16 bytes leave out. `quick` is for continuous
 # integration. A tensor without an argument is filled with random numbers.
-GEMM = {"shapes": [["M=300", "N=200", "K=1280"], ["M=70", "N=200", "K=128"], ["M=70", "N=200", "K=0"]],
+GEMM = {"shapes": [["M=300", "N=200", "K=1280"], ["M=20", "N=136", "K=9216"], ["M=70", "N=200", "K=128"],
+                   ["M=70", "N=200", "K=0"], ["M=140", "N=196", "K=256", "D=poison[140,196;200,1]"]],
         "quick": ["M=130", "N=136", "K=384"], "sms": "1"}
 CASES = {
     "bf16_gemm_nt": {**GEMM, "shapes": [*GEMM["shapes"], ["M=70", "N=200", "K=40"]]},

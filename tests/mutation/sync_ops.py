@@ -107,11 +107,6 @@ def fewer_threads(delta):
     return mutate
 
 
-def other_barrier(s):
-    """A barrier of all threads works as well under another number."""
-    return changed(s, 0, "1") if len(s.args) > 1 else None
-
-
 def sync_to_arrive(s):
     """Only where the number of threads is written: bar.arrive wants it."""
     if len(s.args) < 2:
@@ -168,11 +163,10 @@ def membar_cta(s):
 OPERATORS = [
     ("cta barrier", r"(bar|barrier(\.cta)?)\.(sync|red)\b", {
         "drop": drop, "warp-only": to_warp_barrier, "threads-less": fewer_threads("-32"), "threads-more": fewer_threads("32"),
-        "other-number": other_barrier, "arrive-only": sync_to_arrive},
+        "arrive-only": sync_to_arrive},
      "all its threads meet twice in a row instead of once"),
     ("cta arrive", r"(bar|barrier(\.cta)?)\.arrive", {
-        "drop": drop, "twice": twice, "threads-less": fewer_threads("-32"), "threads-more": fewer_threads("32"),
-        "other-number": other_barrier}, None),
+        "drop": drop, "twice": twice, "threads-less": fewer_threads("-32"), "threads-more": fewer_threads("32")}, None),
     ("warp barrier", r"bar\.warp\.sync", {"drop": drop}, "the same lanes meet twice in a row"),
     ("cluster arrive", r"barrier\.cluster\.arrive", {"drop": drop, "twice": twice, "relaxed": lambda s: None if "relaxed" in s.op else
         s.text(op=s.op.replace(".release", "").replace("arrive", "arrive.relaxed", 1))}, None),
