@@ -142,14 +142,18 @@ def main():
     parser.add_argument("--tilerun", default="build/bin/tilerun")
     parser.add_argument("--artifacts", required=True)
     parser.add_argument("--variant")
+    parser.add_argument("--small", action="store_true", help="the small cases alone")
+    parser.add_argument("--kernel", help="one kernel alone")
     parser.add_argument("--no-sim", action="store_true", help="leave the comparison with the simulator out")
     parser.add_argument("--out")
     args = parser.parse_args()
     failed = 0
     lines = []
-    for kernel in CASES:
+    for kernel in [args.kernel] if args.kernel else CASES:
         for m, n, k, small in ((77, 264, 384, True), (1, 8, 128, True), (130, 520, 256, True),
                                (4096, 4096, 7168, False)):
+            if args.small and not small:
+                continue
             result = check_one(args, kernel, m, n, k, small)
             good = "error" not in result and result["calc_diff"] < 1e-5
             good = good and result.get("bytes_different_from_sim", 0) == 0
