@@ -264,3 +264,47 @@ int ir_warps_at(const ir_func *func, const ir_op *op) {
   const ir_op *role = ir_has_own_roles(func) ? ir_role_around(op) : NULL;
   return role ? (int)ir_int(role, "warps", func->warps) : func->warps;
 }
+
+static const ty_type *field_type(const ir_func *func, ir_val channel, int64_t field) {
+  const ir_op *def = ir_some(channel) ? ir_def(func, channel) : NULL;
+  if (!def || def->code != IR_CHANNEL || field < 0 || field >= def->nargs)
+    return NULL;
+  const ty_type *buf = ir_type(func, def->args[field]);
+  if (buf->kind != TY_BUF || buf->rank != 3)
+    return NULL;
+  return ty_tile(&func->module->types, buf->dtype, 2, buf->dims + 1);
+}
+
+ir_wgmma ir_wgmma_of(const ir_func *func, const ir_op *op) {
+  ir_wgmma w = {.chan_b = op->args[0], .field_b = ir_int(op, "b", 1)};
+  uint32_t next = 1;
+  bool in_slot = ir_attr_find(op, "a") != NULL;
+  w.field_a = ir_int(op, "a", -1);
+  w.b_by_k = ir_int(op, "b_by_k", 0) != 0;
+  if (in_slot && next < op->nargs && ir_type(func, op->args[next])->kind == TY_CHAN)
+    w.chan_a = op->args[next++];
+  else if (in_slot)
+    w.chan_a = w.chan_b;
+  else if (next < op->nargs)
+    w.a = op->args[next++];
+  if (next < op->nargs)
+    w.acc = op->args[next];
+  w.type_a = in_slot           ? field_type(func, w.chan_a, w.field_a)
+             : ir_some(w.a)    ? ir_type(func, w.a)
+                               : NULL;
+  w.type_b = field_type(func, w.chan_b, w.field_b);
+  return w;
+}
+
+ir_val ir_spread(ir_builder *b, ir_val scale, int axis, const ty_type *tile) {
+  const ty_type *type = ir_type(b->func, scale);
+  if (type->rank == 0)
+    return ir_splat(b, scale, tile);
+  if (type->rank == 1) {
+    int64_t dims[2] = {axis == 1 ? type->dims[0] : 1, axis == 1 ? 1 : type->dims[0]};
+    const ty_type *wide = ty_tile(&b->func->module->types, type->dtype, 2, dims);
+    scale = ir_build1(b, IR_EXPAND, wide, 1, &scale);
+    ir_set_int(b->func, ir_def(b->func, scale), "axis", axis);
+  }
+  return ir_build1(b, IR_BROADCAST, tile, 1, &scale);
+}

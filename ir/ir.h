@@ -225,6 +225,17 @@ typedef struct ir_access {
   ir_val tensor, value, compare, mask, other; // {0} where absent
 } ir_access;
 ir_access ir_access_of(const ir_func *func, const ir_op *op); // load, store, atomic, copy
+// Operands of wgmma. b lies in a slot; a too, of the same channel or another, or in registers.
+typedef struct ir_wgmma {
+  ir_val chan_a, chan_b;   // chan_a is {0} where a is in registers
+  ir_val a, acc;           // tiles; {0} where absent
+  int64_t field_a, field_b;
+  bool b_by_k;             // b is [K, N] in its slot, else [N, K]
+  const ty_type *type_a, *type_b; // shapes as they lie: [M, K], and b's; NULL: no such field
+} ir_wgmma;
+ir_wgmma ir_wgmma_of(const ir_func *func, const ir_op *op);
+// A scale or vector of scales as a whole tile: along rows (axis 1 is new) or columns (axis 0).
+ir_val ir_spread(ir_builder *b, ir_val scale, int axis, const ty_type *tile);
 // The launch parameter behind a tensor or a view of one; NULL when it is unknown.
 const ir_param *ir_tensor_param(const ir_func *func, ir_val tensor);
 

@@ -64,6 +64,7 @@ typedef struct ir_event {
   ir_event_kind kind;
   const ir_op *op;
   int channel; // index; -1: of a drain
+  bool again;  // the same product, for its operand in another channel
 } ir_event;
 
 typedef struct ir_chan {

@@ -114,7 +114,7 @@ static bool fault(machine *m, ir_schedule_rule rule, int role, const ir_op *op, 
   print_log(m, &table);
   if (role >= 0) {
     const ir_trace *trace = &m->plan->traces[role];
-    ir_event here = {ir_event_of(op), op, -1};
+    ir_event here = {ir_event_of(op), op, -1, false};
     if (m->roles[role].at < trace->events.len)
       here = trace->events.data[m->roles[role].at];
     print_row(m, &table, role, &here, -1, 0, "here");
@@ -271,7 +271,8 @@ static bool run_read(machine *m, int role, const ir_event *e) {
   if (e->kind != EV_WGMMA)
     return true;
   role_state *r = &m->roles[role];
-  running fly = {e->channel, c->waited - 1, r->products++, e->op};
+  r->products += !e->again;
+  running fly = {e->channel, c->waited - 1, r->products - 1, e->op};
   tl_push(m->arena, &r->flying, fly);
   return true;
 }

@@ -151,14 +151,17 @@ static void want(tracer *t, ir_val val) {
     want_region(t, op->regions[i]);
 }
 
-static int channel_index(const tracer *t, const ir_op *op) {
-  if (!op->nargs || ir_type(t->func, op->args[0])->kind != TY_CHAN)
-    return -1;
-  const ir_op *def = ir_def(t->func, op->args[0]);
+static int index_of(const tracer *t, ir_val channel) {
+  const ir_op *def = ir_def(t->func, channel);
   for (int i = 0; i < t->nchans; i++)
     if (t->chans[i].op == def)
       return i;
   return -1;
+}
+
+static int channel_index(const tracer *t, const ir_op *op) {
+  bool has = op->nargs && ir_type(t->func, op->args[0])->kind == TY_CHAN;
+  return has ? index_of(t, op->args[0]) : -1;
 }
 
 static bool holds_loop(const ir_region *region) { // with events
@@ -478,8 +481,13 @@ static void run_event(tracer *t, const item *it) {
   }
   if (it->event == EV_WAIT && it->channel >= 0)
     t->waited[it->channel]++;
-  ir_event event = {it->event, it->op, it->channel};
+  ir_event event = {it->event, it->op, it->channel, false};
   tl_push(t->arena, &t->traces[t->now].events, event);
+  if (it->event == EV_WGMMA && it->op->nargs > 1 &&
+      ir_type(t->func, it->op->args[1])->kind == TY_CHAN) {
+    event.channel = index_of(t, it->op->args[1]), event.again = true;
+    tl_push(t->arena, &t->traces[t->now].events, event);
+  }
   for (uint32_t i = 0; i < it->op->nres; i++) {
     uint64_t item_of = it->channel >= 0 ? (uint64_t)t->waited[it->channel] : ++t->unique;
     uint64_t hash = mix(hash_attrs(it->op), item_of);

@@ -456,32 +456,27 @@ static void check_copy(rule *r) {
     check_access(r, tile);
 }
 
-static const ty_type *wgmma_operand(rule *r, const char *name) {
-  const ir_op *channel = ir_def(r->v->func, r->op->args[0]);
-  int64_t field = ir_int(r->op, name, -1);
-  if (!channel || channel->code != IR_CHANNEL || field < 0 || field >= channel->nargs)
-    return NULL;
-  const ty_type *buf = ir_type(r->v->func, channel->args[field]);
-  return buf->kind == TY_BUF && buf->rank == 3 ? buf : NULL;
-}
-
 // Does `part` lie within M x N from {row, col} on?
 static bool part_fits(rule *r, const ty_type *part, int64_t m, int64_t n) {
   int64_t row = ir_int(r->op, "row", 0), col = ir_int(r->op, "col", 0);
   return row >= 0 && col >= 0 && row + part->dims[0] <= m && col + part->dims[1] <= n;
 }
 
-// M in steps of one warpgroup's 64 rows, N in steps of 8; both operands have K innermost.
+// M in steps of one warpgroup's 64 rows, N in steps of 8.
 static void check_wgmma(rule *r) {
-  const ty_type *a = wgmma_operand(r, "a"), *b = wgmma_operand(r, "b");
-  CHECK(a && b, "fields a and b must be staged two-dimensional buffers of a channel");
+  ir_wgmma w = ir_wgmma_of(r->v->func, r->op);
+  CHECK(w.type_a && w.type_b, "a and b must be two-dimensional fields of channels, or a a tile");
+  CHECK(w.type_a->rank == 2, "a must be a tile of rank 2");
   CHECK(ty_is_tile(r->res) && r->res->rank == 2, "gives a tile of rank 2");
-  CHECK(a->dims[2] == b->dims[2], "the operands' K differ");
-  CHECK(part_fits(r, r->res, a->dims[1], b->dims[1]),
+  CHECK(!w.b_by_k || tl_dtype_bits(w.type_b->dtype) == 16, "b has K innermost unless of 16 bits");
+  int64_t n = w.type_b->dims[w.b_by_k ? 1 : 0], k = w.type_b->dims[w.b_by_k ? 0 : 1];
+  CHECK(w.type_a->dims[1] == k, "the operands' K differ");
+  CHECK(part_fits(r, r->res, w.type_a->dims[0], n),
         "the result is no part of the product of the operands");
   CHECK(r->res->dims[0] % 64 == 0 && r->res->dims[1] % 8 == 0 && r->res->dims[1] <= 256,
         "M must be a multiple of 64, N a multiple of 8 up to 256");
-  CHECK(r->op->nargs == 1 || r->arg[1] == r->res, "accumulator and result differ in type");
+  CHECK(!ir_some(w.acc) || ir_type(r->v->func, w.acc) == r->res,
+        "accumulator and result differ in type");
 }
 
 static void check_fill(rule *r) {

@@ -1,4 +1,5 @@
-// wgmma: one m64nN product per warpgroup and step of 32 bytes of K, both operands in shared memory.
+// wgmma: one m64nN product per warpgroup and step of 32 bytes of K; b in shared memory, a there or in
+// registers.
 //
 // LLVM has no intrinsic: inline asm that returns the accumulators as a struct, tied to its inputs,
 // so that ptxas sees them stay in their registers. The wait is an asm tied to the same registers:
@@ -12,6 +13,7 @@ enum { STEP_BYTES = 32, SPAN_BYTES = 128, MAX_REGS = 128 };
 typedef struct product {
   int n, regs; // columns, accumulators per thread
   tl_dtype a, b;
+  bool a_in_regs, b_by_k;
   ll_t result; // struct of `regs` floats
 } product;
 
@@ -46,7 +48,7 @@ static void list_constraints(tl_buf *out, int count, bool tied) {
 
 static ll_v call_asm(ll_ctx *c, const product *p, const char *text, const char *constraints,
                      ll_v *args, int nargs) {
-  ll_t types[MAX_REGS + 3];
+  ll_t types[MAX_REGS + 6];
   for (int i = 0; i < nargs; i++)
     types[i] = LLVMTypeOf(args[i]);
   ll_t type = LLVMFunctionType(p->result, types, (unsigned)nargs, false);
@@ -62,20 +64,26 @@ static void take_results(ll_ctx *c, const product *p, ll_v call, ll_v *regs) {
     regs[i] = LLVMBuildExtractValue(c->b, call, (unsigned)i, "");
 }
 
-static void issue(ll_ctx *c, const product *p, ll_v *regs, ll_v a, ll_v b, ll_v accumulate) {
+// One instruction. `a`: a descriptor, or four words of registers.
+static void issue(ll_ctx *c, const product *p, ll_v *regs, const ll_v *a, ll_v b, ll_v accumulate) {
   tl_buf text = {0}, constraints = {0};
   bool wide = tl_dtype_bits(p->a) == 16;
+  int in = 2 * p->regs, na = p->a_in_regs ? 4 : 1;
   tl_buf_printf(&text, "wgmma.mma_async.sync.aligned.m64n%dk%d.f32.%s.%s {", p->n, wide ? 16 : 32,
                 type_name(p->a), type_name(p->b));
   list_registers(&text, p->regs);
-  tl_buf_printf(&text, "}, $%d, $%d, $%d, 1, 1%s;", 2 * p->regs, 2 * p->regs + 1, 2 * p->regs + 2,
-                wide ? ", 0, 0" : "");
+  tl_buf_printf(&text, p->a_in_regs ? "}, {$%d,$%d,$%d,$%d}" : "}, $%d", in, in + 1, in + 2, in + 3);
+  tl_buf_printf(&text, ", $%d, $%d, 1, 1", in + na, in + na + 1);
+  if (wide) // which operands have K outermost; one in registers is not asked
+    tl_buf_printf(&text, p->a_in_regs ? ", %d" : ", 0, %d", p->b_by_k);
+  tl_buf_putc(&text, ';');
   list_constraints(&constraints, p->regs, true);
-  tl_buf_puts(&constraints, ",l,l,b");
-  ll_v args[MAX_REGS + 3];
+  tl_buf_puts(&constraints, p->a_in_regs ? ",r,r,r,r,l,b" : ",l,l,b");
+  ll_v args[MAX_REGS + 6];
   memcpy(args, regs, sizeof *regs * (size_t)p->regs);
-  args[p->regs] = a, args[p->regs + 1] = b, args[p->regs + 2] = accumulate;
-  take_results(c, p, call_asm(c, p, text.data, constraints.data, args, p->regs + 3), regs);
+  memcpy(args + p->regs, a, sizeof *a * (size_t)na);
+  args[p->regs + na] = b, args[p->regs + na + 1] = accumulate;
+  take_results(c, p, call_asm(c, p, text.data, constraints.data, args, p->regs + na + 2), regs);
   tl_buf_free(&text);
   tl_buf_free(&constraints);
 }
@@ -89,11 +97,12 @@ static void wait_all(ll_ctx *c, const product *p, ll_v *regs) {
   tl_buf_free(&constraints);
 }
 
-// K-major, 128-byte swizzle: start >> 4 | 1 << 16 | (8 rows * 128 bytes >> 4) << 32 | 1 << 62.
-static ll_v low_word(ll_ctx *c, ll_v address) {
+// 128-byte swizzle: start >> 4 | leading >> 4 << 16 | (8 rows * 128 bytes >> 4) << 32 | 1 << 62. The
+// leading distance is that between spans, asked for where the spans run along N; else 1.
+static ll_v low_word(ll_ctx *c, ll_v address, int64_t leading) {
   ll_v start = LLVMBuildPtrToInt(c->b, address, c->t_i32, "");
   start = LLVMBuildLShr(c->b, start, ll_i32(c, 4), "");
-  return LLVMBuildOr(c->b, start, ll_i32(c, 1 << 16), "");
+  return LLVMBuildOr(c->b, start, ll_i32(c, leading << 16), "");
 }
 
 // Of the consumer's slot, the tile shifted by `rows` bytes.
@@ -105,7 +114,7 @@ static ll_v walking_word(ll_ctx *c, ll_channel *channel, int index, ll_v rows) {
   ll_walker walker = {.field = index, .step = ir_stage_bytes(field.layout, field.buf) >> 4};
   LLVMBasicBlockRef back = ll_enter_entry(c);
   ll_v base = ll_offset(c, c->smem, ll_i32(c, ir_int(field.buffer, "offset", 0)));
-  walker.first = low_word(c, ll_offset(c, base, rows));
+  walker.first = low_word(c, ll_offset(c, base, rows), 1);
   walker.at = ll_alloca(c, c->t_i32, "operand");
   LLVMBuildStore(c->b, walker.first, walker.at);
   ll_leave_entry(c, back);
@@ -113,18 +122,18 @@ static ll_v walking_word(ll_ctx *c, ll_channel *channel, int index, ll_v rows) {
   return LLVMBuildLoad2(c->b, c->t_i32, walker.at, "");
 }
 
-static ll_v descriptor(ll_ctx *c, ll_channel *channel, int index, ll_v rows) {
+static ll_v descriptor(ll_ctx *c, ll_channel *channel, int index, ll_v rows, int64_t leading) {
   ll_field field = ll_field_of(c, channel, index);
-  bool walks = channel->fed && !channel->hand && channel->depth > 1;
+  bool walks = channel->fed && !channel->hand && channel->depth > 1 && leading == 1;
   ll_v low = walks ? walking_word(c, channel, index, rows)
-                   : low_word(c, ll_offset(c, ll_stage(c, channel, &field, false), rows));
+                   : low_word(c, ll_offset(c, ll_stage(c, channel, &field, false), rows), leading);
   low = LLVMBuildZExt(c->b, low, c->t_i64, "");
   return LLVMBuildOr(c->b, low, ll_i64(c, (int64_t)(1ull << 62 | 64ull << 32)), "");
 }
 
-// Row `row` and K byte `k` within a tile of `rows`: whole spans lie behind one another.
-static ll_v at_k(ll_ctx *c, ll_v base, int64_t rows, int64_t row, int64_t k) {
-  int64_t offset = (k / SPAN_BYTES * rows + row) * SPAN_BYTES + k % SPAN_BYTES;
+// Row `row` and byte `byte` of it within a tile of `rows`: whole spans lie behind one another.
+static ll_v at_row(ll_ctx *c, ll_v base, int64_t rows, int64_t row, int64_t byte) {
+  int64_t offset = (byte / SPAN_BYTES * rows + row) * SPAN_BYTES + byte % SPAN_BYTES;
   return LLVMBuildAdd(c->b, base, ll_i64(c, offset >> 4), "");
 }
 
@@ -155,33 +164,62 @@ static part part_of(ll_ctx *c, const ir_op *op, ir_val tile) {
   return of;
 }
 
-// All blocks of one step of K before the next step: consecutive products do not wait for each
-// other.
-void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
-  ll_channel *channel = ll_channel_of(c, op);
-  ll_field a = ll_field_of(c, channel, (int)ir_int(op, "a", 0));
-  ll_field b = ll_field_of(c, channel, (int)ir_int(op, "b", 1));
-  part of = part_of(c, op, op->res[0]);
-  of.p.a = a.buf->dtype, of.p.b = b.buf->dtype;
-  ll_force_all(c); // what is read from the slot is read before the product starts
-  ll_v *regs = ll_new_regs(c, op->res[0]);
-  int count = of.blocks * of.p.regs;
-  bool fresh = op->nargs == 1 || ir_int(op, "fresh", 0);
-  for (int i = 0; i < count; i++)
-    regs[i] = op->nargs == 1 ? LLVMGetPoison(c->t_float) : ll_regs(c, op->args[1])[i];
+// The operands of one wgmma, where they lie.
+typedef struct sources {
+  ir_wgmma ir;
+  ll_v at_a, at_b; // descriptors of the first element
+  ll_v *a_words;   // of an operand in registers
+  int64_t steps, rows_a, rows_b;
+} sources;
+
+static sources sources_of(ll_ctx *c, const ir_op *op, product *p) {
+  sources s = {.ir = ir_wgmma_of(c->func, op)};
+  p->a = s.ir.type_a->dtype, p->b = s.ir.type_b->dtype;
+  p->a_in_regs = ir_some(s.ir.a), p->b_by_k = s.ir.b_by_k;
+  s.rows_a = s.ir.type_a->dims[0], s.rows_b = s.ir.type_b->dims[0];
+  s.steps = s.ir.type_a->dims[1] * tl_dtype_bits(p->a) / 8 / STEP_BYTES;
+  s.at_b = descriptor(c, ll_val(c, s.ir.chan_b)->channel, (int)s.ir.field_b, ll_i32(c, 0),
+                      s.ir.b_by_k ? s.rows_b * SPAN_BYTES >> 4 : 1);
+  if (p->a_in_regs) {
+    s.a_words = ll_words(c, s.ir.a);
+    return s;
+  }
   LLVMBasicBlockRef back = ll_enter_entry(c);
   ll_v group = LLVMBuildLShr(c->b, c->warp, ll_i32(c, 2), "");
   ll_v rows = ll_mul(c, group, ll_i32(c, 64 * SPAN_BYTES));
   ll_leave_entry(c, back);
-  ll_v at_a = descriptor(c, channel, (int)ir_int(op, "a", 0), rows);
-  ll_v at_b = descriptor(c, channel, (int)ir_int(op, "b", 1), ll_i32(c, 0));
+  s.at_a = descriptor(c, ll_val(c, s.ir.chan_a)->channel, (int)s.ir.field_a, rows, 1);
+  return s;
+}
+
+static ll_v b_of(ll_ctx *c, const sources *s, const part *of, int64_t step) {
+  if (!s->ir.b_by_k)
+    return at_row(c, s->at_b, s->rows_b, of->col, step * STEP_BYTES);
+  int bits = tl_dtype_bits(of->p.b); // a step is so many rows of N
+  return at_row(c, s->at_b, s->rows_b, step * STEP_BYTES * 8 / bits, of->col * bits / 8);
+}
+
+// All blocks of one step of K before the next step: consecutive products do not wait for each
+// other.
+void ll_emit_wgmma(ll_ctx *c, const ir_op *op) {
+  part of = part_of(c, op, op->res[0]);
+  ll_force_all(c); // what is read from the slot is read before the product starts
+  sources s = sources_of(c, op, &of.p);
+  ll_v *regs = ll_new_regs(c, op->res[0]);
+  int count = of.blocks * of.p.regs;
+  bool none = !ir_some(s.ir.acc), fresh = none || ir_int(op, "fresh", 0);
+  for (int i = 0; i < count; i++)
+    regs[i] = none ? LLVMGetPoison(c->t_float) : ll_regs(c, s.ir.acc)[i];
   ll_intrinsic(c, "llvm.nvvm.wgmma.fence.sync.aligned", NULL, 0, NULL, 0);
-  int64_t k_bytes = a.buf->dims[2] * tl_dtype_bits(of.p.a) / 8;
-  for (int64_t k = 0; k < k_bytes; k += STEP_BYTES)
-    for (int block = 0; block < of.blocks; block++)
-      issue(c, &of.p, regs + block * of.p.regs,
-            at_k(c, at_a, a.buf->dims[1], of.row + block * of.block_rows, k),
-            at_k(c, at_b, b.buf->dims[1], of.col, k), ll_i1(c, !fresh || k > 0));
+  for (int64_t step = 0; step < s.steps; step++)
+    for (int block = 0; block < of.blocks; block++) {
+      ll_v at = NULL;
+      if (!of.p.a_in_regs)
+        at = at_row(c, s.at_a, s.rows_a, of.row + block * of.block_rows, step * STEP_BYTES);
+      const ll_v *a = at ? &at : s.a_words + 4 * (block * s.steps + step);
+      issue(c, &of.p, regs + block * of.p.regs, a, b_of(c, &s, &of, step),
+            ll_i1(c, !fresh || step > 0));
+    }
   ll_intrinsic(c, "llvm.nvvm.wgmma.commit_group.sync.aligned", NULL, 0, NULL, 0);
 }
 

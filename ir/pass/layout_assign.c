@@ -587,12 +587,20 @@ static void anchor_dot(assign *s, ir_op *op) {
     anchor_scales(s, op, acc);
 }
 
-// Every tile of these is an accumulator of its own shape.
+static const ir_layout *wgmma_layout(assign *s, const ir_op *op, ir_val val) {
+  ir_wgmma w = op->code == IR_WGMMA ? ir_wgmma_of(s->func, op) : (ir_wgmma){0};
+  const ty_type *type = type_of(s, val);
+  if (!ir_same(w.a, val))
+    return warpgroup_accumulator(s, val);
+  return keep(s, ir_layout_mma_a(type, tl_dtype_bits(type->dtype), s->func->warps, 1));
+}
+
+// Every tile of these is an accumulator of its own shape, but for an operand in registers.
 static void anchor_wgmma(assign *s, ir_op *op) {
   settle(s, op->res[0], warpgroup_accumulator(s, op->res[0]));
   for (uint32_t i = 0; i < op->nargs; i++)
     if (ty_is_tile(type_of(s, op->args[i])))
-      op->args[i] = wanted(s, op->args[i], warpgroup_accumulator(s, op->args[i]));
+      op->args[i] = wanted(s, op->args[i], wgmma_layout(s, op, op->args[i]));
 }
 
 // --- what users want ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 //     ->
 //   put: acquire {tx}; copy %c, A {engine="tma", field=0}; %s = ..; fill %c, %s {field=1}; commit
 //   get: wait; %p = wgmma %c, %acc {a=0, b=1}; %d = drain %p; release
+#include "ir/dot.h"
 #include "ir/facts.h"
 #include "ir/layout.h"
 #include "ir/pass_list.h"
@@ -191,49 +192,85 @@ static void lower_fill(ir_op *fill, void *user) {
 
 typedef struct product {
   ir_op *dot;
-  const ir_op *a, *b; // reads
-  int promote;
+  const ir_op *a, *b; // reads; a NULL: in registers
+  bool b_by_k;
+  int64_t promote; // K of one sum in the tensor core; 0: no limit
 } product;
 
-static bool has_k_rows(const lowering *l, const ir_op *read) {
+static bool is_scaled(const product *p) { return p->dot->code == IR_DOT_SCALED; }
+
+// Tensor cores read what came by TMA, or by stores behind a fence; cp.async has neither.
+static void note_async(ir_op *op, void *user) {
+  const ir_op **read = user;
+  if (*read && op->code == IR_COPY && !strcmp(ir_str(op, "engine", ""), "cp.async") &&
+      ir_same(op->args[0], (*read)->args[0]) &&
+      ir_int(op, "field", 0) == ir_int(*read, "field", 0))
+    *read = NULL;
+}
+
+// Is the slot that was read still held where the dot stands?
+static bool is_held(const ir_op *read, const ir_op *dot) {
+  while (dot && dot->parent != read->parent)
+    dot = dot->parent ? dot->parent->parent : NULL;
+  for (const ir_op *at = read; dot && at; at = at->next) {
+    if (at == dot)
+      return true;
+    if (at->code == IR_RELEASE && ir_same(at->args[0], read->args[0]))
+      return false;
+  }
+  return false;
+}
+
+// The field behind the value as a tensor core can read it: rows in spans of 128 bytes; NULL.
+static const ir_op *field_behind(const lowering *l, const ir_op *dot, const ir_op *read) {
+  if (!read || read->code != IR_READ || !is_held(read, dot))
+    return NULL;
   const ir_op *channel = ir_def(l->func, read->args[0]);
-  const ir_layout *layout =
-      ir_info_of(l->func, channel->args[ir_int(read, "field", 0)])->layout;
-  return layout->swizzle_bytes == SPAN_BYTES;
+  ir_val buffer = channel->args[ir_int(read, "field", 0)];
+  if (ir_type(l->func, buffer)->rank != 3 ||
+      ir_info_of(l->func, buffer)->layout->swizzle_bytes != SPAN_BYTES)
+    return NULL;
+  ir_walk(l->func->body, note_async, &read);
+  return read;
 }
 
 static const char *refuse_types(const lowering *l, const product *p) {
   const ty_type *acc = ir_type(l->func, p->dot->res[0]);
-  const ty_type *a = ir_type(l->func, p->dot->args[0]), *b = ir_type(l->func, p->dot->args[1]);
-  bool narrow = tl_dtype_bits(a->dtype) == 8 && tl_is_float(a->dtype) &&
-                tl_dtype_bits(b->dtype) == 8 && tl_is_float(b->dtype);
-  if (!narrow && (a->dtype != b->dtype || (a->dtype != TL_BF16 && a->dtype != TL_F16)))
+  const ty_type *a = ir_type(l->func, p->dot->args[0]);
+  const ty_type *b = ir_type(l->func, p->dot->args[ir_dot_b(p->dot)]);
+  bool wide = a->dtype == b->dtype && (a->dtype == TL_BF16 || a->dtype == TL_F16);
+  bool narrow = (a->dtype == TL_F8E4M3 || a->dtype == TL_F8E5M2) &&
+                (b->dtype == TL_F8E4M3 || b->dtype == TL_F8E5M2);
+  if (!narrow && !wide)
     return "its operands are not bf16, f16 or fp8";
   if (acc->dtype != TL_F32)
     return "its accumulator is not f32";
   int warps = ir_warps_at(l->func, p->dot);
-  if (warps % 4 || acc->dims[0] != 16 * warps)
-    return "M of the tile is not 64 for each warpgroup of the role";
-  if (acc->dims[1] > 256)
-    return "N of the tile is above 256";
+  if (warps % 4 || acc->dims[0] % (16 * warps))
+    return "M of the tile is no multiple of 64 for each warpgroup of the role";
+  if (acc->dims[1] > 256 || acc->dims[0] / (16 * warps) * acc->dims[1] > 256)
+    return "the tile is above 64 x 256 for each warpgroup of the role";
   if (p->promote && p->promote != a->dims[1])
     return "K of the tile is not the promotion interval";
+  if (is_scaled(p) && ir_dot_scales_natively(l->func, p->dot))
+    return "its scales are ue8m0";
+  if (is_scaled(p) && ir_int(p->dot, "granularity", 0) != a->dims[1])
+    return "K of the tile is not the granularity of the scales";
   return NULL;
 }
 
 static const char *find_product(const lowering *l, ir_op *dot, product *p) {
-  *p = (product){.dot = dot, .promote = (int)ir_int(dot, "promote", 0)};
-  p->a = ir_def(l->func, dot->args[0]);
-  const ir_op *b = ir_def(l->func, dot->args[1]);
-  if (!p->a || p->a->code != IR_READ)
-    return "the first operand is not a field of a channel";
-  if (!b || b->code != IR_PERMUTE)
-    return "the second operand is not a transposed field of a channel";
-  p->b = ir_def(l->func, b->args[0]);
-  if (!p->b || p->b->code != IR_READ || !ir_same(p->a->args[0], p->b->args[0]))
-    return "the second operand is not a transposed field of the same channel";
-  if (!has_k_rows(l, p->a) || !has_k_rows(l, p->b))
-    return "K of the tile is no multiple of 128 bytes";
+  *p = (product){.dot = dot, .promote = ir_int(dot, "promote", 0)};
+  const ir_op *b = ir_def(l->func, dot->args[ir_dot_b(dot)]);
+  p->a = field_behind(l, dot, ir_def(l->func, dot->args[0]));
+  p->b_by_k = b && b->code == IR_READ;
+  if (b && b->code == IR_PERMUTE)
+    b = ir_def(l->func, b->args[0]);
+  p->b = field_behind(l, dot, b);
+  if (!p->b)
+    return "its second operand is no field of a slot held here with rows of 128 bytes";
+  if (p->b_by_k && tl_dtype_bits(ir_type(l->func, dot->args[ir_dot_b(dot)])->dtype) != 16)
+    return "its second operand has no K innermost, as elements of 8 bits must";
   return refuse_types(l, p);
 }
 
@@ -242,26 +279,50 @@ static bool is_zero(const lowering *l, ir_val val) {
   return ir_is_const_float(l->func, val, &value) && value == 0;
 }
 
+static ir_val build_wgmma(lowering *l, ir_builder *b, const product *p, ir_val acc_or_none) {
+  ir_val args[4] = {p->b->args[0]};
+  uint32_t nargs = 1;
+  if (!p->a)
+    args[nargs++] = p->dot->args[0];
+  else if (!ir_same(p->a->args[0], p->b->args[0]))
+    args[nargs++] = p->a->args[0];
+  if (ir_some(acc_or_none))
+    args[nargs++] = acc_or_none;
+  const ty_type *tile = ir_type(l->func, p->dot->res[0]);
+  ir_val part = ir_build1(b, IR_WGMMA, tile, nargs, args);
+  ir_op *op = ir_def(l->func, part);
+  if (p->a)
+    ir_set_int(l->func, op, "a", ir_int(p->a, "field", 0));
+  ir_set_int(l->func, op, "b", ir_int(p->b, "field", 0));
+  if (p->b_by_k)
+    ir_set_int(l->func, op, "b_by_k", 1);
+  return ir_build1(b, IR_DRAIN, tile, 1, &part);
+}
+
+// acc + a * b; acc + (sa * sb) * (a * b) in one rounding.
 static void make_wgmma(lowering *l, const product *p) {
   ir_func *func = l->func;
   const ty_type *tile = ir_type(func, p->dot->res[0]);
   ir_builder b = {func, p->dot->parent, p->dot, p->dot->loc};
-  ir_val args[2] = {p->a->args[0], p->dot->args[2]};
-  bool zero = is_zero(l, args[1]), fresh = p->promote || zero;
-  ir_val part = ir_build1(&b, IR_WGMMA, tile, fresh ? 1 : 2, args);
-  ir_set_int(func, ir_def(func, part), "a", ir_int(p->a, "field", 0));
-  ir_set_int(func, ir_def(func, part), "b", ir_int(p->b, "field", 0));
-  part = ir_build1(&b, IR_DRAIN, tile, 1, &part);
-  if (fresh && !zero)
-    part = ir_binary(&b, IR_ADD, args[1], part);
-  ir_replace_uses(func, p->dot->res[0], part);
+  ir_val acc = p->dot->args[ir_dot_acc(p->dot)];
+  bool zero = is_zero(l, acc), fresh = p->promote || zero || is_scaled(p);
+  ir_val sum = build_wgmma(l, &b, p, fresh ? (ir_val){0} : acc);
+  if (is_scaled(p)) {
+    ir_val scale = ir_binary(&b, IR_MUL, ir_spread(&b, p->dot->args[1], 1, tile),
+                             ir_spread(&b, p->dot->args[3], 0, tile));
+    ir_val fma[3] = {sum, scale, acc};
+    sum = ir_build1(&b, IR_FMA, tile, 3, fma);
+  } else if (fresh && !zero) {
+    sum = ir_binary(&b, IR_ADD, acc, sum);
+  }
+  ir_replace_uses(func, p->dot->res[0], sum);
   ir_unlink(p->dot);
 }
 
 static void lower_dot(ir_op *op, void *user) {
   lowering *l = user;
   product p;
-  if (op->code != IR_DOT || !(l->func->target->features & FEAT_WGMMA))
+  if (!ir_is_dot(op) || !(l->func->target->features & FEAT_WGMMA))
     return;
   const char *why = find_product(l, op, &p);
   if (why)

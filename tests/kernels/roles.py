@@ -54,6 +54,13 @@ def fp8_gemm_ws(rng, steps):
     return arrays, {"D": rounded}
 
 
+def narrowed(rng, steps):
+    m, n, k = 70, 100, 128 * steps
+    a, b, e = whole(rng, m, k), whole(rng, n, k), whole(rng, n, 64)
+    last = a[:, k - 128:k - 64] if steps else np.zeros((m, 64), dtype=np.int64)
+    return ({"A": bf16(a), "B": e4m3(b), "E": bf16(e)}, {"D": (a @ b.T + last @ e.T).astype(np.float32)})
+
+
 def scaled_weights(rng, steps):
     m, n, k = 70, 100, 64 * steps
     a, w, s = whole(rng, m, k), whole(rng, n, k, limit=7), 2.0 ** rng.integers(-2, 3, n)
@@ -88,7 +95,8 @@ def attend(rng, steps):
 
 
 # Kernel: inputs and answer for a number of steps, the stages it is compiled with.
-KERNELS = {"gemm": (gemm, 3), "fp8_gemm_ws": (fp8_gemm_ws, 2), "scaled_weights": (scaled_weights, 2),
+KERNELS = {"gemm": (gemm, 3), "fp8_gemm_ws": (fp8_gemm_ws, 2), "fp8_dot_scaled": (fp8_gemm_ws, 2),
+           "narrowed": (narrowed, 2), "scaled_weights": (scaled_weights, 2),
            "circle": (circle, 1), "chosen_rows": (chosen_rows, 2), "attend": (attend, 2)}
 
 
