@@ -94,16 +94,37 @@ def attend(rng, steps):
     return {"Q": bf16(q), "K": bf16(keys), "V": bf16(v)}, {"O": right}
 
 
+def gated(rng, steps):
+    m, n, k = 130, 100, max(64 * steps - 24, 0)
+    a, w, g = whole(rng, m, k, limit=2), whole(rng, n, k, limit=2), whole(rng, n, k, limit=2)
+    return {"A": bf16(a), "W": bf16(w), "G": bf16(g)}, {"D": ((a @ w.T) * (a @ g.T)).astype(np.float32)}
+
+
+def ranges(rng, steps):
+    t, k = 3, 64 * max(steps, 1)
+    a, w = whole(rng, 64 * t + 64, k), whole(rng, 64, k)
+    count = rng.integers(0, steps + 1, t)
+    count[1] = steps
+    right = np.zeros((64 * t + 64, 64))
+    for i, c in enumerate(count):
+        rows = a[64 * i:64 * i + 64, :64 * c] + a[64 * i + 64:64 * i + 128, :64 * c]
+        right[64 * i:64 * i + 64] = rows @ w[:, :64 * c].T
+    return ({"A": bf16(a), "W": bf16(w), "STEPS": count.astype(np.int32), "D": np.zeros(right.shape, np.float32)},
+            {"D": right.astype(np.float32)})
+
+
 # Kernel: inputs and answer for a number of steps, the stages it is compiled with.
 KERNELS = {"gemm": (gemm, 3), "fp8_gemm_ws": (fp8_gemm_ws, 2), "fp8_dot_scaled": (fp8_gemm_ws, 2),
            "narrowed": (narrowed, 2), "scaled_weights": (scaled_weights, 2),
-           "circle": (circle, 1), "chosen_rows": (chosen_rows, 2), "attend": (attend, 2)}
+           "circle": (circle, 1), "chosen_rows": (chosen_rows, 2), "attend": (attend, 2),
+           "divided_attend": (attend, 2), "gated": (gated, 3), "ranges": (ranges, 2)}
+BY_HAND = [name for name in KERNELS if name not in ("divided_attend", "gated", "ranges")]
 
 
 def run(args, device, name, steps, folder):
     make, _ = KERNELS[name]
     arrays, answers = make(np.random.default_rng(steps), steps)
-    command = [args.tilerun, args.source, name, f"--device={device}", "--schedule=random"]
+    command = [args.tilerun, args.source, name, f"--device={device}", "--schedule=random", *args.flag]
     if device.startswith("sim"):
         command += [f"--schedules={args.seeds}", "--async=all"]
     for key, array in arrays.items():
@@ -134,17 +155,18 @@ def main():
     parser.add_argument("--device", action="append")
     parser.add_argument("--kernel", action="append", choices=KERNELS)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--flag", action="append", default=[])
     args = parser.parse_args()
     cases = failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for device in args.device or ["ref", "sim:sm_90a", "sim:sm_100a", "sim:sm_120a"]:
-            for name in args.kernel or KERNELS:
+            for name in args.kernel or BY_HAND:
                 stages = KERNELS[name][1]
                 chosen = {0, 1, stages - 1, stages, stages + 1, 2 * stages}
                 if device == "sim:sm_100a":  # the code of sm_120a
                     chosen = {1, stages + 1}
                 for steps in sorted(chosen):
-                    if name == "attend" and not steps:
+                    if name.endswith("attend") and not steps:
                         continue  # no key: 0 / 0
                     cases += 1
                     failed += not run(args, device, name, steps, folder)
