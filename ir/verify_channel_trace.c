@@ -6,10 +6,18 @@
 // around channel operations runs 0, 1, S-1, S, S+1 or 2S times, S being the deepest channel inside; a
 // loop around such loops twice, or once. Each such choice, and each branch on a symbol, is a decision
 // kept by symbol: the feeder's K / 64 and the consumer's K / 64 are one symbol and get one value,
-// while a bound that only one role has is free. All combinations are tried, up to MAX_PLANS.
+// while a bound that only one role has is free. All combinations are tried, up to MAX_PLANS; a way of more
+// than MAX_EVENTS events is not followed.
 #include "ir/verify_channel.h"
 
-enum { MAX_PLANS = 160, MAX_EVENTS = 20000, MAX_DECISIONS = 24, MAX_TRIPS = 6, OUTER_CAP = 64 };
+enum {
+  MAX_PLANS = 160,
+  MAX_EVENTS = 20000,
+  MAX_STEPS = 200000, // items looked at in one plan
+  MAX_DECISIONS = 24,
+  MAX_TRIPS = 6,
+  MOST_ROUNDS = 64 // of a loop with constant bounds; more are as good as these
+};
 
 typedef struct number {
   uint64_t symbol;
@@ -55,7 +63,7 @@ typedef struct tracer {
   int ntraces, now; // now: -1 outside of roles
   decision decisions[MAX_DECISIONS];
   int ndecisions;
-  int nevents;
+  int nevents, nsteps;
   uint64_t unique;
   bool gave_up;
 } tracer;
@@ -384,6 +392,20 @@ static int trip_counts(int depth, int64_t *out) {
   return n;
 }
 
+// A constant bound far away comes nearer: conditions near the start and near the end of the loop stay
+// what they are. Another constant in another role gives one round more or less.
+static number fewer_rounds(tracer *t, number hi, const ir_op *loop) {
+  const ir_op *lo = ir_def(t->func, loop->args[0]);
+  number step = t->vals[loop->args[2].id];
+  int64_t low = lo && lo->code == IR_CONST ? ir_int(lo, "value", 0) : 0;
+  int64_t stride = step.known && step.value > 0 ? step.value : 1;
+  if (hi.value - low <= MOST_ROUNDS * stride)
+    return hi;
+  int64_t choices[2] = {low + MOST_ROUNDS * stride, low + (MOST_ROUNDS + 1) * stride};
+  hi.value = decide(t, mix(hi.symbol, 13), choices, 2, "bound of the loop", loop->loc);
+  return hi;
+}
+
 // A bound that only a launch knows gets a number, so that `iv + 2 < hi` has an answer.
 static void set(tracer *t, ir_val val, number n) {
   if (!n.known && t->force[val.id] == LOW) {
@@ -402,6 +424,8 @@ static void set(tracer *t, ir_val val, number n) {
       choices[i] = low + choices[i] * (stride > 0 ? stride : 1);
     n.value = decide(t, mix(n.symbol, 6), choices, n_choices, "bound of the loop", loop->loc);
     n.known = true;
+  } else if (n.known && t->force[val.id] == HIGH) {
+    n = fewer_rounds(t, n, t->bounded[val.id]);
   }
   t->vals[val.id] = n;
 }
@@ -518,8 +542,8 @@ static void run_for(tracer *t, const item *it) {
     trips = hi.value > lo.value ? (hi.value - lo.value + stride - 1) / stride : 0;
   else
     trips = decide(t, symbol, (int64_t[]){2, 1}, 2, "tiles", op->loc);
-  if (counted && holds_loop(body) && trips > OUTER_CAP)
-    trips = OUTER_CAP;
+  if (counted && holds_loop(body) && trips > MOST_ROUNDS)
+    trips = MOST_ROUNDS + (trips & 1);
   hand(t, body->params + 1, op->args + 3, op->nargs - 3);
   for (int64_t i = 0; i < trips && !t->gave_up; i++) {
     number iv = counted ? known(lo.value + i * stride)
@@ -563,6 +587,8 @@ static void run_role(tracer *t, const item *it) {
 static void run_list(tracer *t, const list *l) {
   for (uint32_t i = 0; i < l->items.len && !t->gave_up; i++) {
     const item *it = &l->items.data[i];
+    if (t->nsteps++ > MAX_STEPS)
+      t->gave_up = true;
     if (it->event != EV_NONE)
       run_event(t, it);
     else if (it->op->code == IR_ROLE)
@@ -620,7 +646,7 @@ static void count_role(ir_op *op, void *user) {
 static bool visit_plan(tracer *t, bool (*visit)(ir_plan *plan, void *user), void *user) {
   tl_arena events = {0}, *own = t->arena;
   t->arena = &events;
-  t->now = -1, t->ntraces = 0, t->nevents = 0, t->unique = 0, t->gave_up = false;
+  t->now = -1, t->ntraces = 0, t->nevents = t->nsteps = 0, t->unique = 0, t->gave_up = false;
   for (uint32_t i = 0; i < t->func->params.len; i++) {
     ir_val val = t->func->params.data[i].val;
     set(t, val, (number){.symbol = mix(12, val.id)});

@@ -4,6 +4,7 @@
 //     lang/*.c lang/base/*.c ir/*.c ir/pass/*.c -lm -o fuzz_ir && ./fuzz_ir corpus tests/ir/text
 #include "ir/facts.h"
 #include "ir/pass_list.h"
+#include "ir/verify_channel.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -62,8 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tl_buf failures = {0};
     check_fixed_point(module);
     for (uint32_t i = 0; i < module->funcs.len; i++)
-      if (!ir_verify(module->funcs.data[i], &failures))
+      if (!ir_verify(module->funcs.data[i], &failures)) {
+        ir_schedule_fault fault;
+        ir_check_schedule(module->funcs.data[i], &arena, &fault);
         check_passes(module->funcs.data[i]);
+      }
     check_fixed_point(module);
     tl_buf_free(&failures);
   }

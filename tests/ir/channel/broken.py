@@ -13,6 +13,7 @@ COPY_A = '        copy %14, %41, %45, %51 {engine="tma", field=0, map=9, subs="r
 COPY_B = '        copy %14, %42, %49, %51 {engine="tma", field=1, map=10, subs="rr"} loc(1:11:9)\n'
 DRAIN = "        %30 = drain %29 : f32[64,64] loc(1:21:20)\n"
 FEED_LOOP = "for %45, %44, %46 (%50: i32) {"
+QWAIT, QRELEASE = "    wait %23 loc(1:144:11)\n", "    release %23 loc(1:144:11)\n"
 IF, END_IF = ("        %52 = cmp %50, %44 {{pred=\"{}\"}} : i1\n        if %52 {{\n",
               "        yield\n        }} {{\n        yield\n        }} loc(1:{}:9)\n")
 
@@ -76,6 +77,18 @@ ROWS = [
      "role 'feed' changes the registers of 2 warps", []),
     ("fed", "registers for one role", [("regs=40, ", "", 1)], "E0307, V7",
      "registers are divided among some of the roles only", []),
+    ("attend", "the operand in another channel given back early", [(QRELEASE, "", 1), (QWAIT, QWAIT + QRELEASE, 1)],
+     "E0301, V1", "attend.tile:147:26: error: 'q' is read after it is released", ["math      wgmma q"]),
+    ("attend", "the operand in another channel never waited for", [(QRELEASE, "", 1), (QWAIT, "", 1)],
+     "E0301, V1", "attend.tile:147:26: error: 'q' is read before its wait", []),
+    ("attend", "values given back under their product",
+     [("      %80 = drain %79", "      release %27 loc(1:155:15)\n      %80 = drain %79", 1),
+      ("      release %27 loc(1:155:15)\n", "", 2)], "E0308, V8",
+     "slot 0 of 'vals' is released while a wgmma still reads it", []),
+    ("attend", "a circle: values wanted before keys are taken",
+     [("      acquire %25 {tx=8192} loc(1:135:13)\n", "", 1),
+      ("      commit %27 loc(1:136:13)\n", "      commit %27 loc(1:136:13)\n      acquire %25 {tx=8192} loc(1:135:13)\n", 1)],
+     "E0301, V1", "field 0 of 'keys' is written outside of acquire and commit", []),
     ("grouped", "waits for one group less", [("pending=1", "pending=2", 1)], "E0303, V3",
      "the wait leaves 2 groups of copies in flight, and slot 0 of 'ab' is one of them", ["main      wait ab"]),
     ("grouped", "no empty group behind the last", [("commit %12 {empty=1}", "assume %57", 3)], "E0303, V3",
