@@ -17,7 +17,7 @@
 #include "ir/pass_list.h"
 #include "ir/pipeline_util.h"
 
-enum { MAX_GROUPS = 6, MAX_FIELDS = 8, MATH_REGS = 232, FEED_REGS = 40, RESERVED_BYTES = 8192 };
+enum { MAX_GROUPS = 6, MAX_FIELDS = 8, MATH_REGS = 232, FEED_REGS = 40, RESERVED_BYTES = 8192, MOST_ACCUMULATORS = 160 };
 
 typedef struct group { // what one channel carries
   ir_op *loads[MAX_FIELDS]; // in program order, of one region
@@ -34,6 +34,8 @@ typedef struct division {
   int dots;
   ir_op *dot;      // the last one
   int64_t rows;    // of every dot's accumulator; -1: they differ
+  int64_t columns;     // of all accumulators together
+  int64_t other_bytes; // of operands that no channel brings: they may pass through shared memory
   bool has_results, reads_output;
 } division;
 
@@ -51,6 +53,8 @@ static void take_census(ir_op *op, void *user) {
   int64_t rows = ir_type(d->func, op->res[0])->dims[0];
   d->dot = op;
   d->rows = d->dots++ == 0 || d->rows == rows ? rows : -1;
+  bool twice = op->code == IR_DOT_SCALED || ir_int(op, "promote", 0); // a part and the sum of all
+  d->columns += ir_type(d->func, op->res[0])->dims[1] * (twice ? 2 : 1);
 }
 
 typedef struct slice {
@@ -155,19 +159,44 @@ static void collect(division *d, ir_region *region) {
   }
 }
 
+static int64_t tile_bytes(const division *d, ir_val val) {
+  const ty_type *tile = ir_type(d->func, val);
+  return (ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8 + 1023) / 1024 * 1024;
+}
+
 static int64_t slot_bytes(const division *d, const group *g) {
   int64_t bytes = 0;
-  for (int i = 0; i < g->nloads; i++) {
-    const ty_type *tile = ir_type(d->func, g->loads[i]->res[0]);
-    bytes += (ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8 + 1023) / 1024 * 1024;
-  }
+  for (int i = 0; i < g->nloads; i++)
+    bytes += tile_bytes(d, g->loads[i]->res[0]);
   return bytes;
+}
+
+static bool is_brought(const division *d, const ir_op *load) {
+  for (int i = 0; i < d->ngroups; i++)
+    for (int k = 0; k < d->groups[i].nloads; k++)
+      if (d->groups[i].loads[k] == load)
+        return true;
+  return false;
+}
+
+static void add_other_operands(ir_op *op, void *user) {
+  division *d = user;
+  if (!ir_is_dot(op))
+    return;
+  int at[2] = {0, ir_dot_b(op)};
+  for (int i = 0; i < 2; i++) {
+    const ir_op *def = ir_def(d->func, op->args[at[i]]);
+    if (def && def->code == IR_PERMUTE)
+      def = ir_def(d->func, def->args[0]);
+    if (!def || !is_brought(d, def))
+      d->other_bytes += tile_bytes(d, op->args[at[i]]);
+  }
 }
 
 // The depth the source asks for, or as much as fits, two at least.
 static bool fit(division *d) {
   for (;;) {
-    int64_t total = RESERVED_BYTES;
+    int64_t total = RESERVED_BYTES + d->other_bytes;
     group *deepest = NULL;
     for (int i = 0; i < d->ngroups; i++) {
       group *g = &d->groups[i];
@@ -190,7 +219,10 @@ static const char *refuse(division *d) {
     return "the kernel reads a tensor that it may write, which the feeder would see too early";
   if (d->rows != 64 && d->rows != 128 && d->rows != 256)
     return "M of the tiles is not 64, 128 or 256, the same for all dots";
+  if (d->rows / (d->rows == 64 ? 64 : 128) * d->columns / 2 > MOST_ACCUMULATORS)
+    return "the accumulators of its dots fill the registers";
   collect(d, d->role->regions[0]);
+  ir_walk(d->role->regions[0], add_other_operands, d);
   bool pipelined = false;
   for (int i = 0; i < d->ngroups; i++)
     pipelined |= is_pipelined(d->groups[i].loads[0]->parent->parent);
