@@ -28,6 +28,7 @@ typedef struct group { // what one channel carries
 typedef struct division {
   ir_pass_ctx *ctx;
   ir_func *func;
+  ir_facts *facts;
   ir_op *role;
   group groups[MAX_GROUPS];
   int ngroups;
@@ -36,7 +37,7 @@ typedef struct division {
   int64_t rows;    // of every dot's accumulator; -1: they differ
   int64_t columns;     // of all accumulators together
   int64_t other_bytes; // of operands that no channel brings: they may pass through shared memory
-  bool has_results, reads_output;
+  bool has_results, reads_output, leaves_some;
 } division;
 
 // --- what qualifies -----------------------------------------------------------------------------
@@ -102,13 +103,23 @@ static bool is_known_ahead(const division *d, const ir_op *load) {
   return s.scalar;
 }
 
+// By TMA, or a vector by cp.async: one warp has no time for elements.
+static bool is_fast(const division *d, const ir_op *load) {
+  ir_access access = ir_access_of(d->func, load);
+  const ty_type *tile = ir_type(d->func, load->res[0]);
+  if (tile->rank == 1)
+    return ir_copy_chunk(d->func, d->facts, load) != 0;
+  return access.subs[access.rank - 1] == 'r' && ir_access_align(d->facts, load) >= 16 &&
+         tile->dims[tile->rank - 1] * tl_dtype_bits(tile->dtype) / 8 % 32 == 0;
+}
+
 static bool can_feed(const division *d, const ir_op *op) {
   if (op->code != IR_LOAD || !ty_is_tile(ir_type(d->func, op->res[0])))
     return false;
   ir_access access = ir_access_of(d->func, op);
   return !ir_some(access.mask) && !ir_some(access.other) && !strchr(access.subs, 'g') &&
          !strchr(access.subs, 'z') && tl_dtype_bits(ir_type(d->func, op->res[0])->dtype) >= 8 &&
-         is_known_ahead(d, op);
+         is_fast(d, op) && is_known_ahead(d, op);
 }
 
 typedef struct feeding {
@@ -159,6 +170,22 @@ static void collect(division *d, ir_region *region) {
   }
 }
 
+static bool is_brought(const division *d, const ir_op *load) {
+  for (int i = 0; i < d->ngroups; i++)
+    for (int k = 0; k < d->groups[i].nloads; k++)
+      if (d->groups[i].loads[k] == load)
+        return true;
+  return false;
+}
+
+// A tile of a pipelined loop that a dot waits for and nobody would fetch ahead.
+static void find_left_behind(ir_op *op, void *user) {
+  division *d = user;
+  if (op->code == IR_LOAD && is_pipelined(op->parent->parent) && !is_brought(d, op) &&
+      feeds_dot(d, op))
+    d->leaves_some = true;
+}
+
 static int64_t tile_bytes(const division *d, ir_val val) {
   const ty_type *tile = ir_type(d->func, val);
   return (ty_elems(tile) * tl_dtype_bits(tile->dtype) / 8 + 1023) / 1024 * 1024;
@@ -169,14 +196,6 @@ static int64_t slot_bytes(const division *d, const group *g) {
   for (int i = 0; i < g->nloads; i++)
     bytes += tile_bytes(d, g->loads[i]->res[0]);
   return bytes;
-}
-
-static bool is_brought(const division *d, const ir_op *load) {
-  for (int i = 0; i < d->ngroups; i++)
-    for (int k = 0; k < d->groups[i].nloads; k++)
-      if (d->groups[i].loads[k] == load)
-        return true;
-  return false;
 }
 
 static void add_other_operands(ir_op *op, void *user) {
@@ -223,11 +242,14 @@ static const char *refuse(division *d) {
     return "the accumulators of its dots fill the registers";
   collect(d, d->role->regions[0]);
   ir_walk(d->role->regions[0], add_other_operands, d);
+  ir_walk(d->role->regions[0], find_left_behind, d);
   bool pipelined = false;
   for (int i = 0; i < d->ngroups; i++)
     pipelined |= is_pipelined(d->groups[i].loads[0]->parent->parent);
   if (!pipelined)
     return "no pipelined loop loads a tile that could be fetched ahead";
+  if (d->leaves_some)
+    return "a tile that feeds a dot in a pipelined loop cannot be fetched ahead by TMA";
   return fit(d) ? NULL : "two slots do not fit the shared memory";
 }
 
@@ -330,6 +352,7 @@ bool pass_partition(ir_pass_ctx *ctx) {
       ir_has_own_roles(func))
     return false;
   division d = {.ctx = ctx, .func = func, .role = func->body->first};
+  d.facts = ir_facts_compute(func, ctx->scratch);
   ir_walk(func->body, take_census, &d);
   if (d.dots < 2)
     return false;
