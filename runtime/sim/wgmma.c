@@ -83,6 +83,7 @@ static uint64_t swizzled(uint64_t address, uint32_t width) {
 void sim_wgmma_units(const sim_wgmma_layout *l, bool mn_major, bool upper, int rows,
                      uint64_t *address) {
   uint64_t width = l->swizzle, further = 0;
+  // Recorded on an H200 for each of the six layouts.
   if (upper && mn_major)
     further = 2 * (width ? l->sbo : l->lbo);
   else if (upper)

@@ -186,7 +186,7 @@ def tensor_prefetch(row, words, op):
 
 FIELD_VALUES = {".global_address": ("b64", "%in"), ".rank": ("b32", "1"), ".elemtype": ("b32", "3"),
                 ".interleave_layout": ("b32", "0"), ".swizzle_mode": ("b32", "2"), ".swizzle_atomicity": ("b32", "0"),
-                ".fill_mode": ("b32", "1"), ".box_dim": ("b32", "8"), ".global_dim": ("b32", "6"),
+                ".fill_mode": ("b32", "1"), ".box_dim": ("b32", "4"), ".global_dim": ("b32", "6"),
                 ".global_stride": ("b64", "96"), ".element_stride": ("b32", "2")}
 
 
@@ -223,7 +223,7 @@ def map_replace(row, words, op):
     k.do("%s [%s]%s, %s" % (op, x2 if in_shared else g, ordinal, value))
     k.do(one + ":", "bar.sync 0")
     copy_map(k, in_shared, g, "gpu")
-    dense = 8 * 8 * 4 // (2 if field == ".element_stride" else 1)
+    dense = 8 * 8 * 4 // (2 if field in (".element_stride", ".box_dim") else 1)
     k.do("fence.proxy.async.shared::cta", "bar.sync 0", "mov.u32 %s, area" % w)
     bar.one("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%s], %d" % (bar.at, dense))
     bar.one("cp.async.bulk.tensor.2d.shared::cta.global.mbarrier::complete_tx::bytes [%s], [%s, {20, -2}], [%s]"
