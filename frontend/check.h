@@ -400,6 +400,7 @@ const ast_attr *fe_attr(const ast_attrs *attrs, const char *name);
 // Reports attributes outside `allowed` ("pipeline specialize").
 void fe_check_attrs(fe_ctx *ctx, const ast_attrs *attrs, const char *allowed, const char *where);
 bool fe_attr_int(fe_ctx *ctx, const ast_attr *attr, int64_t *out); // the one argument
+bool fe_attr_count(fe_ctx *ctx, const ast_attr *attr, int64_t *out); // the same; 0 is a number too
 // Names assigned to anywhere below: what a loop has to carry.
 void fe_assigned(fe_ctx *ctx, const ast_block *block, fe_numbers *out);
 void fe_set_place(fe_ctx *ctx, const ast_expr *place, fe_value value, tl_span span);

@@ -93,7 +93,8 @@ static bool check_operands(fe_ctx *ctx, const fe_call *call, int b_at, dot_shape
   ds->k = ds->a->dims[1];
   ds->n = ds->b->dims[1];
   ds->result = tl_is_int(ds->a->dtype) ? TL_I32 : TL_F32;
-  bool m = multiple_of(ctx, call, 0, "M", ds->m, 16);
+  // The rows of the atom are 16, its columns 8: where M is short the operands change places (swap).
+  bool m = multiple_of(ctx, call, 0, "M", ds->m, ds->n % 16 ? 16 : 8);
   bool n = multiple_of(ctx, call, b_at, "N", ds->n, 8);
   return multiple_of(ctx, call, 0, "K", ds->k, atom_k(ds)) && m && n;
 }

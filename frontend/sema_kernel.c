@@ -525,8 +525,8 @@ static void kernel_attrs(builder *bd) {
     fe_error(ctx, attr->span, DIAG_E0203, tl_sprintf(ctx->arena, "%lld", (long long)value),
              "@align: 16 bytes");
   attr = fe_attr(&bd->kernel->attrs, "occupancy");
-  if (attr && fe_attr_int(ctx, attr, &value))
-    ctx->func->min_ctas = (int)value;
+  if (attr && fe_attr_count(ctx, attr, &value))
+    ctx->func->min_ctas = (int)value; // 0: as if it were not there
 }
 
 // --- the whole ----------------------------------------------------------------------------------

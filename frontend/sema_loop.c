@@ -316,6 +316,33 @@ static bool eval_bounds(fe_ctx *ctx, const ast_stmt *stmt, bounds *bd) {
   return ir_some(bd->lo_val) && ir_some(bd->hi_val) && ir_some(bd->step_val);
 }
 
+static bool split_k_is_possible(fe_ctx *ctx, const ast_attr *attr, int64_t value) {
+  if (value <= 8 && (value & (value - 1)) == 0)
+    return true;
+  fe_error(ctx, attr->span, DIAG_E0203, tl_sprintf(ctx->arena, "%lld", (long long)value),
+           "@split_k: 1, 2, 4 or 8");
+  return false;
+}
+
+// @swap(auto|on|off), or a number: 0 is auto, another on.
+static bool swap_attr(fe_ctx *ctx, const ast_attr *attr, ir_op *op) {
+  const ast_expr *value = attr->args.len == 1 ? attr->args.data[0].value : NULL;
+  const char *word = value && value->kind == AST_IDENT ? value->ident : NULL;
+  int64_t on;
+  if (!value) {
+    fe_error(ctx, attr->span, DIAG_E0109, "@swap", "1", (int)attr->args.len);
+    return false;
+  }
+  if (!word || (strcmp(word, "auto") && strcmp(word, "on") && strcmp(word, "off"))) {
+    if (!fe_eval_int(ctx, value, "'@swap'", &on))
+      return false;
+    word = on ? "on" : "auto";
+  }
+  if (strcmp(word, "auto"))
+    ir_set_str(ctx->func, op, "swap", word);
+  return true;
+}
+
 static bool loop_attrs(fe_ctx *ctx, const ast_stmt *stmt, ir_op *op) {
   const ast_attr *attr = fe_attr(&stmt->attrs, "pipeline");
   int64_t value;
@@ -324,6 +351,12 @@ static bool loop_attrs(fe_ctx *ctx, const ast_stmt *stmt, ir_op *op) {
   attr = fe_attr(&stmt->attrs, "unroll");
   if (attr && attr->args.len && fe_attr_int(ctx, attr, &value))
     ir_set_int(ctx->func, op, "unroll", value);
+  attr = fe_attr(&stmt->attrs, "split_k");
+  if (attr && fe_attr_int(ctx, attr, &value) && split_k_is_possible(ctx, attr, value) && value > 1)
+    ir_set_int(ctx->func, op, "split_k", value);
+  attr = fe_attr(&stmt->attrs, "swap");
+  if (attr && !swap_attr(ctx, attr, op))
+    return false;
   attr = fe_attr(&stmt->attrs, "specialize");
   if (!attr)
     return true;

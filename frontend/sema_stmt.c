@@ -21,7 +21,8 @@ static bool has_word(const char *list, const char *word) {
 void fe_check_attrs(fe_ctx *ctx, const ast_attrs *attrs, const char *allowed, const char *where) {
   static const char *const known[] = {"pipeline", "specialize", "unroll",    "swizzle", "inbounds",
                                       "uniform",  "warps",      "occupancy", "export",  "may_alias",
-                                      "regs",     "warpgroups", "align",     "split"};
+                                      "regs",     "warpgroups", "align",     "split",   "swap",
+                                      "split_k"};
   static const char *const later[] = {"cluster", "pdl", "fp"};
   enum { NKNOWN = sizeof known / sizeof *known, NLATER = sizeof later / sizeof *later };
   for (uint32_t i = 0; i < attrs->len; i++) {
@@ -45,7 +46,7 @@ void fe_check_attrs(fe_ctx *ctx, const ast_attrs *attrs, const char *allowed, co
   }
 }
 
-bool fe_attr_int(fe_ctx *ctx, const ast_attr *attr, int64_t *out) {
+static bool attr_number(fe_ctx *ctx, const ast_attr *attr, int64_t least, int64_t *out) {
   if (attr->args.len != 1 || attr->args.data[0].name.text) {
     fe_error(ctx, attr->span, DIAG_E0109, tl_sprintf(ctx->arena, "@%s", attr->name.text), "1",
              (int)attr->args.len);
@@ -54,11 +55,19 @@ bool fe_attr_int(fe_ctx *ctx, const ast_attr *attr, int64_t *out) {
   const ast_expr *expr = attr->args.data[0].value;
   if (!fe_eval_int(ctx, expr, tl_sprintf(ctx->arena, "'@%s'", attr->name.text), out))
     return false;
-  if (*out >= 1 && *out <= 1024)
+  if (*out >= least && *out <= 1024)
     return true;
   fe_error(ctx, expr->span, DIAG_E0203, tl_sprintf(ctx->arena, "%lld", (long long)*out),
-           tl_sprintf(ctx->arena, "@%s: 1 .. 1024", attr->name.text));
+           tl_sprintf(ctx->arena, "@%s: %d .. 1024", attr->name.text, (int)least));
   return false;
+}
+
+bool fe_attr_int(fe_ctx *ctx, const ast_attr *attr, int64_t *out) {
+  return attr_number(ctx, attr, 1, out);
+}
+
+bool fe_attr_count(fe_ctx *ctx, const ast_attr *attr, int64_t *out) {
+  return attr_number(ctx, attr, 0, out);
 }
 
 // --- declarations -------------------------------------------------------------------------------
@@ -370,7 +379,7 @@ void fe_block(fe_ctx *ctx, const ast_block *block) {
 static const char *attrs_of(ast_stmt_kind kind) {
   switch (kind) {
   case AST_FOR:
-    return "pipeline specialize unroll";
+    return "pipeline specialize split_k swap unroll";
   case AST_FOREACH:
     return "swizzle";
   case AST_WHILE:

@@ -120,6 +120,7 @@ typedef struct ir_func {
   int warps;          // that own tiles, layouts spread over these; 0: chosen by to_sir. With roles of
                       // a user's own, all warps: a tile has those of its role (ir_warps_at)
   int extra_warps;    // behind them, a warpgroup that only feeds channels: 0 or 4
+  int cluster;        // CTAs along x that are launched together and may read each other's shared memory; 0: no clusters
   int min_ctas;       // @occupancy(n): CTAs per SM to compile for; 0: not given
   int64_t smem_bytes; // dynamic shared memory, set by the memory plan
   TL_VEC(ir_param) params;    // ABI order

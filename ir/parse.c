@@ -497,6 +497,8 @@ static void read_header(reader *r) {
       func->warps = read_small(r, 1, 32);
     else if (accept(r, "feeders"))
       func->extra_warps = read_small(r, 0, 8);
+    else if (accept(r, "cluster"))
+      func->cluster = read_small(r, 1, 16);
     else if (accept(r, "min_ctas"))
       func->min_ctas = read_small(r, 1, 32);
     else if (accept(r, "smem"))
@@ -508,7 +510,7 @@ static void read_header(reader *r) {
     else if (accept(r, "{"))
       read_settings(r);
     else
-      fail(r, "expected kernel, warps, feeders, min_ctas, smem, sir, grid, settings or parameters");
+      fail(r, "expected kernel, warps, feeders, cluster, min_ctas, smem, sir, grid, settings or parameters");
 }
 
 static void read_layouts(reader *r) {

@@ -21,7 +21,7 @@ unsigned ir_mechanism_by_name(const char *name) {
   } rows[] = {
       {"pipeline", IR_NO_PIPELINE},   {"cp-async", IR_NO_CP_ASYNC}, {"swizzle", IR_NO_SWIZZLE},
       {"ldmatrix", IR_NO_LDMATRIX},   {"licm", IR_NO_LICM},         {"cse", IR_NO_CSE},
-      {"vectorize", IR_NO_VECTORIZE},
+      {"vectorize", IR_NO_VECTORIZE}, {"swap", IR_NO_SWAP},         {"split-k", IR_NO_SPLIT_K},
       {"specialize", IR_NO_SPECIALIZE},
       {"tma-store", IR_NO_TMA_STORE},
   };

@@ -22,7 +22,9 @@ typedef enum ir_mechanism {
   IR_NO_CSE = 1 << 5,
   IR_NO_VECTORIZE = 1 << 6,
   IR_NO_SPECIALIZE = 1 << 8,
-  IR_NO_TMA_STORE = 1 << 9
+  IR_NO_TMA_STORE = 1 << 9,
+  IR_NO_SWAP = 1 << 12,
+  IR_NO_SPLIT_K = 1 << 13
 } ir_mechanism;
 unsigned ir_mechanism_by_name(const char *name); // "pipeline" -> IR_NO_PIPELINE; 0: unknown
 

@@ -245,6 +245,8 @@ static void print_header(printer *p) {
     tl_buf_printf(p->out, " warps %d", func->warps);
   if (func->extra_warps)
     tl_buf_printf(p->out, " feeders %d", func->extra_warps);
+  if (func->cluster)
+    tl_buf_printf(p->out, " cluster %d", func->cluster);
   if (func->min_ctas)
     tl_buf_printf(p->out, " min_ctas %d", func->min_ctas);
   if (func->smem_bytes)

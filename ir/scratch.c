@@ -7,12 +7,15 @@ int64_t ir_scratch_pitch(const ty_type *tile) {
   return (row_bytes + 15) / 16 * 16 + 16;
 }
 
+// A row-major image with padded rows.
+static int64_t padded_bytes(const ty_type *tile) {
+  return ty_elems(tile) / tile->dims[tile->rank - 1] * ir_scratch_pitch(tile);
+}
+
 static int64_t convert_bytes(const ir_func *func, const ir_op *op) {
   if (strcmp(ir_str(op, "via", "shared"), "shared") != 0)
     return 0;
-  const ty_type *tile = ir_type(func, op->args[0]);
-  int64_t rows = ty_elems(tile) / tile->dims[tile->rank - 1];
-  return rows * ir_scratch_pitch(tile);
+  return padded_bytes(ir_type(func, op->args[0]));
 }
 
 // Across warps every warp leaves one partial per result element: 8 bytes each, and as many again
@@ -64,7 +67,7 @@ static int64_t atomic_bytes(const ir_func *func, const ir_op *op) {
     return 16;
   if (!ir_layout_warp_copies(ir_info_of(func, op->res[0])->layout, ir_warps_at(func, op)))
     return 0;
-  return ty_elems(tile) / tile->dims[tile->rank - 1] * ir_scratch_pitch(tile);
+  return padded_bytes(tile);
 }
 
 int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
@@ -75,6 +78,8 @@ int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
     return image_bytes(func, op);
   case IR_CONVERT:
     return convert_bytes(func, op);
+  case IR_CLUSTER_SUM:
+    return padded_bytes(ir_type(func, op->args[0]));
   case IR_REDUCE:
     return reduce_bytes(func, op);
   case IR_SCAN:

@@ -493,6 +493,14 @@ static void check_promote(rule *r) {
   CHECK(r->op->nargs == 2 || r->arg[2] == acc, "scale and accumulator differ in type");
 }
 
+static void check_cluster_sum(rule *r) {
+  int cluster = r->v->func->cluster;
+  CHECK(cluster > 1, "the function has no cluster");
+  CHECK(ty_is_tile(r->res) && r->arg[0]->rank == r->res->rank && r->arg[0]->dtype == r->res->dtype,
+        "adds tiles of one type");
+  CHECK(r->arg[0]->dims[0] == r->res->dims[0] * cluster, "each CTA has an equal part of the rows");
+}
+
 static void check_read(rule *r) {
   const ty_type *tile = field_tile(r);
   int64_t run = ir_int(r->op, "run", 1);
@@ -626,6 +634,8 @@ static void check(rule *r) {
     return;
   case IR_PROMOTE:
     return check_promote(r);
+  case IR_CLUSTER_SUM:
+    return check_cluster_sum(r);
   case IR_ROLE:
     return check_role(r);
   case IR_CODE_COUNT:

@@ -216,6 +216,7 @@ void ll_finish_stores(ll_ctx *c);                      // before a role returns
 void ll_emit_promote(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_role(ll_ctx *c, const ir_op *op);  // fed.c
 void ll_emit_own_role(ll_ctx *c, const ir_op *op); // roles.c
+void ll_emit_cluster_sum(ll_ctx *c, const ir_op *op); // cluster.c
 
 // Arithmetic on single elements, shared by families.
 ll_v ll_math(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, bool precise);

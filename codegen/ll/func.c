@@ -6,8 +6,7 @@ static LLVMAttributeRef number_attribute(ll_ctx *c, const char *name, uint64_t v
   return LLVMCreateEnumAttribute(c->cx, LLVMGetEnumAttributeKindForName(name, strlen(name)), value);
 }
 
-static void add_text_attribute(ll_ctx *c, const char *name, int value) {
-  const char *text = tl_sprintf(c->arena, "%d", value);
+static void add_text_attribute(ll_ctx *c, const char *name, const char *text) {
   LLVMAddAttributeAtIndex(
       c->fn, LLVMAttributeFunctionIndex,
       LLVMCreateStringAttribute(c->cx, name, (unsigned)strlen(name), text, (unsigned)strlen(text)));
@@ -70,9 +69,11 @@ static void declare_kernel(ll_ctx *c) {
   c->fn = LLVMAddFunction(c->module, func->name, type);
   LLVMSetFunctionCallConv(c->fn, 71); // ptx_kernel
   c->threads = 32 * (func->warps + func->extra_warps);
-  add_text_attribute(c, "nvvm.reqntid", c->threads);
+  add_text_attribute(c, "nvvm.reqntid", tl_sprintf(c->arena, "%d", c->threads));
   if (ctas_per_sm(func))
-    add_text_attribute(c, "nvvm.minctasm", ctas_per_sm(func));
+    add_text_attribute(c, "nvvm.minctasm", tl_sprintf(c->arena, "%d", ctas_per_sm(func)));
+  if (func->cluster) // part of the code: every launch has it, whether it asks or not
+    add_text_attribute(c, "nvvm.cluster_dim", tl_sprintf(c->arena, "%d,1,1", func->cluster));
   LLVMAddAttributeAtIndex(c->fn, LLVMAttributeFunctionIndex, number_attribute(c, "nounwind", 0));
   LLVMAddAttributeAtIndex(c->fn, LLVMAttributeFunctionIndex, number_attribute(c, "convergent", 0));
   for (uint32_t i = 0; i < func->params.len; i++)
@@ -247,6 +248,9 @@ static void emit_op(ll_ctx *c, const ir_op *op) {
     return;
   case IR_PROMOTE:
     ll_emit_promote(c, op);
+    return;
+  case IR_CLUSTER_SUM:
+    ll_emit_cluster_sum(c, op);
     return;
   case IR_ROLE:
     ll_emit_role(c, op);

@@ -180,6 +180,12 @@ static choice natural_of_load(assign *s, const ir_op *op) {
   return (choice){access_layout(s, op, tile), tile->rank < 2 ? WEAK : MEDIUM};
 }
 
+// Vectors as long as every thread gets some: the sum is on its way to a store, mostly narrowed.
+static const ir_layout *whole_lines(assign *s, const ty_type *tile) {
+  int64_t each = ty_elems(tile) / (32 * s->func->warps);
+  return keep(s, ir_layout_blocked(tile, s->func->warps, each >= 8 ? 8 : 4));
+}
+
 // The dot that accumulates into this value, directly or through arithmetic: its layout wins.
 static choice natural_of_carried(assign *s, ir_val init, ir_val yielded) {
   return stronger(natural(s, yielded), natural(s, init));
@@ -233,6 +239,8 @@ static choice compute_natural(assign *s, ir_val val) {
     return (choice){blocked(s, type_of(s, val), 16), WEAK};
   case IR_HISTOGRAM:
     return (choice){blocked(s, type_of(s, val), 16), MEDIUM};
+  case IR_CLUSTER_SUM:
+    return (choice){whole_lines(s, type_of(s, val)), MEDIUM};
   case IR_LOAD:
     return natural_of_load(s, def);
   case IR_REDUCE:
@@ -772,6 +780,10 @@ static void anchor(assign *s, ir_op *op) {
     return;
   case IR_ROLE:
     anchor_role(s, op);
+    return;
+  case IR_CLUSTER_SUM:
+    op->args[0] = wanted(s, op->args[0], own_layout(s, op->args[0]));
+    settle(s, op->res[0], own_layout(s, op->res[0]));
     return;
   case IR_FILL: // any layout will do: it is taken apart into the slot
   case IR_PRINT:

@@ -17,6 +17,8 @@ typedef struct range {
   ir_op *channel;    // of a buffer
   const ir_op *role; // that uses it: what two roles use is alive at any time
   int from, to;      // program points, inclusive
+  bool is_slots;     // of a channel that another role fills
+  bool at_end;       // scratch behind the last slot that this CTA will ever see
   int64_t offset, bytes;
 } range;
 
@@ -35,6 +37,7 @@ static void add_channel(plan *p, ir_op *channel) {
     const ir_layout *layout = ir_info_of(p->func, channel->args[i])->layout;
     range r = {.op = buffer, .channel = channel, .from = INT32_MAX, .to = -1};
     r.bytes = ir_stage_bytes(layout, type) * type->dims[0];
+    r.is_slots = ir_channel_is_fed(channel);
     tl_push(p->ctx->scratch, &p->buffers, r);
   }
   if (!ir_channel_is_fed(channel))
@@ -79,12 +82,17 @@ static void number(ir_op *op, void *user) {
     return;
   }
   range r = {.op = op, .role = ir_role_around(op), .from = p->now, .to = p->now, .bytes = bytes};
+  r.at_end = ir_int(op, "last", 0);
   tl_push(p->ctx->scratch, &p->scratch, r);
 }
 
 static int64_t align_up(int64_t value) { return (value + 1023) / 1024 * 1024; }
 
+// Where a CTA has one tile (pass split_k), all slots have been filled and read behind its loop, and
+// nothing will be put into them any more.
 static bool overlaps(const range *a, const range *b) {
+  if ((a->at_end && b->is_slots) || (b->at_end && a->is_slots))
+    return false;
   return a->role != b->role || (a->from <= b->to && b->from <= a->to);
 }
 

@@ -16,7 +16,23 @@
 // of the source was chosen for architectures with less of it.
 #include "ir/specialize.h"
 
-enum { MATH_REGS = 232, FEED_REGS = 40, FEED_WARPS = 4 };
+enum { MOST_REGS = 232, FEED_REGS = 40, FEED_WARPS = 4 };
+
+// A launch gives every thread the same share of the SM's registers; the feeder hands back what it
+// does not need, and the warpgroups take it. Where a thread's share is all it can address, nobody does.
+static void divide_registers(split *s) {
+  ir_func *func = s->func;
+  int ctas = func->min_ctas > 1 ? func->min_ctas : 1;
+  int threads = 32 * (func->warps + FEED_WARPS), share = 65536 / (ctas * threads) / 8 * 8;
+  if (share > MOST_REGS)
+    return;
+  int feed = ctas > 1 ? FEED_REGS - 8 : FEED_REGS;
+  int math = (share * threads - 32 * FEED_WARPS * feed) / (32 * func->warps) / 8 * 8;
+  ir_set_int(func, s->role, "regs", math < MOST_REGS ? math : MOST_REGS);
+  for (ir_op *role = s->role->next; role && role->code == IR_ROLE; role = role->next)
+    ir_set_int(func, role, "regs", feed);
+  func->min_ctas = ctas;
+}
 
 bool pass_specialize(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
@@ -43,12 +59,7 @@ bool pass_specialize(ir_pass_ctx *ctx) {
   split_make_feeder(&s);
   split_make_math(&s);
   split_stage_store(&s);
-  if (func->warps > 4) { // three warpgroups share the registers unevenly
-    ir_set_int(func, s.role, "regs", MATH_REGS);
-    for (ir_op *feed = s.role->next; feed && feed->code == IR_ROLE; feed = feed->next)
-      ir_set_int(func, feed, "regs", FEED_REGS);
-    func->min_ctas = 1;
-  }
+  divide_registers(&s);
   pass_dce(ctx); // the feeder's copies of everything else
   tl_report(ctx->diags, s.loop->loc, DIAG_R301, func->warps / 4, s.depth, (int)s.slot_bytes);
   return true;

@@ -5,7 +5,7 @@
 #include "ir/layout.h"
 #include "ir/specialize.h"
 
-enum { MAX_STAGES = 8, SCALE_STAGES = 8 };
+enum { MAX_STAGES = 12, SCALE_STAGES = 8 };
 
 // --- thinning an index tile --------------------------------------------------------------------
 
@@ -86,6 +86,12 @@ static int64_t tile_bytes(const split *s, const operand *o) {
 // One slot of a field without swizzle (ir_stage_bytes).
 static int64_t plain_stage(int64_t bytes) { return (bytes + 127) / 128 * 128; }
 
+// What one CTA may have, after the 1024 bytes that the driver takes for each.
+static int64_t slot_budget(const ir_func *func) {
+  int64_t share = func->target->smem_sm_bytes / (func->min_ctas > 1 ? func->min_ctas : 1) - 1024;
+  return share < func->target->smem_cta_bytes ? share : func->target->smem_cta_bytes;
+}
+
 static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
 // As smem_alloc lays them out: every buffer and the barriers start at multiples of 1024 bytes.
@@ -99,7 +105,7 @@ static int64_t bytes_at(const split *s, int depth) {
 static void choose_depth(split *s) {
   s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b);
   s->depth = MAX_STAGES;
-  while (s->depth > 1 && bytes_at(s, s->depth) > s->func->target->smem_cta_bytes)
+  while (s->depth > 1 && bytes_at(s, s->depth) > slot_budget(s->func))
     s->depth--;
 }
 
@@ -184,8 +190,8 @@ static void put(split *s, ir_builder *b, const operand *o, const ir_map *map) {
 // Effects belong to the math role; what only they needed dies in the cleanup.
 static void strip_effects(ir_op *op, void *user) {
   (void)user;
-  if (op->code == IR_STORE || op->code == IR_PRINT || op->code == IR_ASSERT ||
-      (op->code == IR_ATOMIC && !op->nres))
+  if (op->code == IR_STORE || op->code == IR_CLUSTER_SUM || op->code == IR_PRINT ||
+      op->code == IR_ASSERT || (op->code == IR_ATOMIC && !op->nres))
     ir_unlink(op);
 }
 

@@ -110,13 +110,17 @@ static int64_t equal_columns(const split *s, const ir_op *load) {
   return run % 8 == 0 && columns % run == 0 && ir_can_thin(s->func, index) ? run : 0;
 }
 
+// Where the operands changed places (pass swap) the columns have a scale each and the rows share one:
+// the former are fed, the latter loaded by the warpgroups.
 static void find_scales(split *s) {
   if (!split_is_scaled(s))
     return;
   ir_op *a = scale_load(s, s->dot->args[1]), *b = scale_load(s, s->dot->args[3]);
   if (a && !ir_refuse_async(s->func, a, s->loop))
     s->scale_a.load = a;
-  if (b && (s->run = equal_columns(s, b)) != 0)
+  else if (b && !ir_refuse_async(s->func, b, s->loop))
+    s->scale_a.load = b;
+  if (b && b != s->scale_a.load && (s->run = equal_columns(s, b)) != 0)
     s->scale_b.load = b;
 }
 

@@ -125,11 +125,11 @@ static const bad_case body_cases[] = {
      "let a = load(H[0 +: 64, 0 +: 32]); let b = load(H[0 +: 64, 0 +: 32]); let x = dot(a, b);"},
     {"E0214", "'b' is bf16[64,32], from here",
      "let a = load(H[0 +: 64, 0 +: 32]);\nlet b = load(H[0 +: 64, 0 +: 32]);\nlet x = dot(a, b);"},
-    {"E0215", "M of 'dot' is 24, which is no multiple of 16",
-     "let a = load(H[0 +: 24, 0 +: 32]); let b = load(H[0 +: 64, 0 +: 32]); let x = dot(a, "
+    {"E0215", "M of 'dot' is 20, which is no multiple of 8",
+     "let a = load(H[0 +: 20, 0 +: 32]); let b = load(H[0 +: 64, 0 +: 32]); let x = dot(a, "
      "trans(b));"},
-    {"E0215", "nearest legal sizes: 16 and 32",
-     "let a = load(H[0 +: 24, 0 +: 32]); let b = load(H[0 +: 64, 0 +: 32]); let x = dot(a, "
+    {"E0215", "nearest legal sizes: 16 and 24",
+     "let a = load(H[0 +: 20, 0 +: 32]); let b = load(H[0 +: 64, 0 +: 32]); let x = dot(a, "
      "trans(b));"},
     {"E0215", "N of 'dot' is 4, which is no multiple of 8",
      "let a = load(H[0 +: 16, 0 +: 32]); let b = load(H[0 +: 4, 0 +: 32]); let x = dot(a, "
