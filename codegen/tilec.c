@@ -20,7 +20,7 @@ static const char help[] =
     "  --from=tir|sir         FILE is the text that --emit of that stage wrote\n"
     "  --list                 kernels, parameters, generics and the size of the tune space\n"
     "  -fno-MECHANISM         specialize tma-store pipeline cp-async swizzle ldmatrix licm cse vectorize\n"
-    "                         swap split-k\n"
+    "                         swap split-k evict\n"
     "  -Rpass=REGEX           print remarks whose text matches\n"
     "  -Werror                warnings are errors\n"
     "  --dump=PASS|all        print the function after a pass, to standard error\n"

@@ -22,6 +22,7 @@ unsigned ir_mechanism_by_name(const char *name) {
       {"pipeline", IR_NO_PIPELINE},   {"cp-async", IR_NO_CP_ASYNC}, {"swizzle", IR_NO_SWIZZLE},
       {"ldmatrix", IR_NO_LDMATRIX},   {"licm", IR_NO_LICM},         {"cse", IR_NO_CSE},
       {"vectorize", IR_NO_VECTORIZE}, {"swap", IR_NO_SWAP},         {"split-k", IR_NO_SPLIT_K},
+      {"evict", IR_NO_EVICT},
       {"specialize", IR_NO_SPECIALIZE},
       {"tma-store", IR_NO_TMA_STORE},
   };

@@ -24,7 +24,8 @@ typedef enum ir_mechanism {
   IR_NO_SPECIALIZE = 1 << 8,
   IR_NO_TMA_STORE = 1 << 9,
   IR_NO_SWAP = 1 << 12,
-  IR_NO_SPLIT_K = 1 << 13
+  IR_NO_SPLIT_K = 1 << 13,
+  IR_NO_EVICT = 1 << 14
 } ir_mechanism;
 unsigned ir_mechanism_by_name(const char *name); // "pipeline" -> IR_NO_PIPELINE; 0: unknown
 

@@ -23,8 +23,8 @@ typedef struct split {
   ir_facts *facts;
   ir_op *role, *loop, *dot;
   operand a, b;
-  // Scales that a warp brings, copying 4 bytes per lane: of the rows, and of the columns where runs
-  // of `run` columns share one.
+  // Scales that a warp brings, copying 4 bytes per lane: one for each row (of swapped operands: column),
+  // and of the columns where runs of `run` columns share one.
   operand scale_a, scale_b;
   int64_t run;
   ir_op *store;           // that leaves by TMA; NULL: none

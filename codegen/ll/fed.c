@@ -95,6 +95,15 @@ void ll_fed_advance(ll_ctx *c, const ll_channel *channel, bool producer) {
     advance(c, channel, channel->consumed, channel->consumed_phase);
 }
 
+// The words that createpolicy makes for all of an access (CUTLASS, cute/arch/copy_sm90_desc.hpp); 0: no
+// hint.
+static int64_t cache_policy(const ir_op *op) {
+  const char *evict = ir_str(op, "evict", "");
+  return !strcmp(evict, "first")  ? 0x12F0000000000000
+         : !strcmp(evict, "last") ? 0x14F0000000000000
+                                  : 0;
+}
+
 // One TMA box per span of the swizzle; tiles without a swizzle are one box.
 void ll_fed_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_field field = ll_field_of(c, channel, (int)ir_int(op, "field", 0));
@@ -112,8 +121,9 @@ void ll_fed_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
     for (int d = access.rank - 1; d >= 0; d--) // innermost first
       args[n++] = ll_scalar(c, op->args[access.first_sub + d]);
     args[3] = ll_add(c, args[3], ll_i32(c, panel * span));
-    args[n++] = ll_i64(c, 0); // no cache hint
-    args[n++] = ll_i1(c, false);
+    int64_t policy = cache_policy(op);
+    args[n++] = ll_i64(c, policy);
+    args[n++] = ll_i1(c, policy != 0);
     ll_intrinsic(
         c, tl_sprintf(c->arena, "llvm.nvvm.cp.async.bulk.tensor.g2s.cta.tile.%dd", access.rank),
         NULL, 0, args, n);

@@ -522,6 +522,17 @@ static bool keeps_own(const assign *s, const ty_type *tile, choice own) {
          (own.how == STRONG && (s->func->extra_warps || ir_has_own_roles(s->func)));
 }
 
+// What stmatrix takes: the accumulators of the warpgroups, transposed where the operands are.
+static const ir_layout *stmatrix_layout(assign *s, const ir_op *op, const ty_type *tile) {
+  static const int64_t swapped[2] = {1, 0};
+  if (!ir_int(op, "trans", 0))
+    return keep(s, ir_layout_mma_acc(tile, s->func->warps, 1));
+  int64_t dims[2] = {tile->dims[1], tile->dims[0]};
+  ir_layout acc =
+      ir_layout_mma_acc(ty_tile(&s->func->module->types, tile->dtype, 2, dims), s->func->warps, 1);
+  return keep(s, ir_layout_permute(&acc, swapped));
+}
+
 static void anchor_access(assign *s, ir_op *op) {
   ir_access access = ir_access_of(s->func, op);
   const ty_type *tile = type_of(s, access.value);
@@ -530,7 +541,7 @@ static void anchor_access(assign *s, ir_op *op) {
     choice own = natural(s, access.value);
     layout = keeps_own(s, tile, own) ? own.layout : access_layout(s, op, tile);
     if (!strcmp(ir_str(op, "engine", ""), "tma"))
-      layout = warpgroup_accumulator(s, access.value);
+      layout = stmatrix_layout(s, op, tile);
     op->args[1] = wanted(s, op->args[1], layout);
     if (ir_some(access.compare))
       op->args[2] = wanted(s, op->args[2], layout);

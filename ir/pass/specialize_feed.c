@@ -185,6 +185,10 @@ static void put(split *s, ir_builder *b, const operand *o, const ir_map *map) {
   ir_set_str(s->func, copy, "subs", access.subs);
   ir_set_str(s->func, copy, "engine", by_warp ? "cp.async" : "tma");
   ir_set_int(s->func, copy, by_warp ? "bytes" : "map", by_warp ? 4 : o->param);
+  // Where the operands changed places the tile is short along M: the rows, weights as a rule, pass by
+  // once, and every CTA reads the columns.
+  if (!by_warp && ir_int(s->dot, "swapped", 0) && !(s->ctx->disabled & IR_NO_EVICT))
+    ir_set_str(s->func, copy, "evict", o == &s->a ? "first" : "last");
 }
 
 // Effects belong to the math role; what only they needed dies in the cleanup.

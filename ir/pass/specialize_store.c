@@ -4,12 +4,15 @@
 //   store %D, %tile, %m, %n {subs="rr"}
 //     -> store %D, %tile, %m, %n {subs="rr", engine="tma", map=P, swizzle=W}
 //
-// The image holds 64 rows of each warpgroup in panels of W bytes, swizzled. TMA clips rows
+// The image holds 64 rows of each warpgroup in panels of W bytes, swizzled; of a transposed accumulator
+// (pass swap; trans=1), whose warpgroups have 64 columns each, all rows of those in one panel. TMA clips rows
 // anywhere, but columns in units of 16 bytes only: where the row length is not known to be a
 // multiple of that, a branch on it keeps the plain store.
 #include "ir/specialize.h"
 
 enum { PANEL_ROWS = 64 };
+
+static bool is_transposed(const split *s) { return ir_int(s->dot, "swapped", 0); }
 
 static const char *refuse(const split *s, const ir_op *store) {
   ir_access access = ir_access_of(s->func, store);
@@ -17,7 +20,8 @@ static const char *refuse(const split *s, const ir_op *store) {
   const ty_type *acc = ir_type(s->func, s->dot->res[0]);
   if (!ty_is_tile(tile) || tile->rank != 2 || tl_dtype_bits(tile->dtype) != 16)
     return "it stores no two-dimensional tile of 16-bit elements";
-  if (tile->dims[0] != acc->dims[0] || tile->dims[1] != acc->dims[1])
+  int rows = is_transposed(s) ? 1 : 0;
+  if (tile->dims[0] != acc->dims[rows] || tile->dims[1] != acc->dims[1 - rows])
     return "its tile is not the accumulator's";
   if (ir_some(access.mask) || strchr(access.subs, 'g') || access.subs[access.rank - 1] != 'r')
     return "it has a mask, gathers, or does not end with a range";
@@ -93,7 +97,7 @@ void split_stage_store(split *s) {
   ir_access access = ir_access_of(s->func, store);
   const ty_type *tile = ir_type(s->func, access.value);
   int swizzle = panel_bytes(tile);
-  int64_t box[2] = {PANEL_ROWS, swizzle / 2};
+  int64_t box[2] = {is_transposed(s) ? tile->dims[0] : PANEL_ROWS, swizzle / 2};
   int param = split_add_descriptor(s, &access, tile->dtype, box, swizzle);
   ir_val columns = ir_def(s->func, access.tensor)->args[access.rank];
   if (ir_fact_of(s->facts, columns)->div % 8 != 0)
@@ -101,5 +105,7 @@ void split_stage_store(split *s) {
   ir_set_str(s->func, store, "engine", "tma");
   ir_set_int(s->func, store, "map", param);
   ir_set_int(s->func, store, "swizzle", swizzle);
+  if (is_transposed(s))
+    ir_set_int(s->func, store, "trans", 1);
   tl_report(s->ctx->diags, store->loc, DIAG_R204, (int)s->image_bytes, swizzle);
 }

@@ -73,6 +73,7 @@ static void swap(ir_func *func, ir_op *dot) {
       ir_set_str(func, made, attr->name, attr->s);
     else if (attr->kind == IR_ATTR_INT)
       ir_set_int(func, made, attr->name, attr->i);
+  ir_set_int(func, made, "swapped", 1);
   ir_replace_uses(func, dot->res[0], transposed(&b, out));
   ir_unlink(dot);
 }
