@@ -96,3 +96,10 @@ int64_t ir_scratch_bytes(const ir_func *func, const ir_op *op) {
     return 0;
   }
 }
+
+int64_t ir_inbox_bytes(const ir_func *func, const ir_op *op) {
+  enum { BARRIER_BYTES = 128 };
+  if (op->code != IR_CLUSTER_SUM)
+    return 0;
+  return BARRIER_BYTES + padded_bytes(ir_type(func, op->res[0])) * (func->cluster - 1);
+}

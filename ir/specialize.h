@@ -29,6 +29,7 @@ typedef struct split {
   int64_t run;
   ir_op *store;           // that leaves by TMA; NULL: none
   int64_t image_bytes;    // shared memory of its image
+  int64_t inbox_bytes;    // of what other CTAs of the cluster send (pass split_k)
   ir_val channel, scales; // slots of operands; slots of scales: none when nothing feeds them
   int depth;
   int64_t slot_bytes;

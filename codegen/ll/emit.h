@@ -217,6 +217,8 @@ void ll_emit_promote(ll_ctx *c, const ir_op *op); // wgmma.c
 void ll_emit_role(ll_ctx *c, const ir_op *op);  // fed.c
 void ll_emit_own_role(ll_ctx *c, const ir_op *op); // roles.c
 void ll_emit_cluster_sum(ll_ctx *c, const ir_op *op); // cluster.c
+void ll_open_cluster(ll_ctx *c);                       // at the start of a kernel with one
+void ll_spin(ll_ctx *c, ll_v barrier, ll_v phase);     // until the mbarrier's phase is over (fed.c)
 
 // Arithmetic on single elements, shared by families.
 ll_v ll_math(ll_ctx *c, ir_code code, tl_dtype dtype, ll_v x, bool precise);

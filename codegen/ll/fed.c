@@ -47,7 +47,7 @@ void ll_fed_open(ll_ctx *c, ll_channel *channel) {
   ll_fed_barriers(c, channel, ir_int(channel->op, "feeders", 1), c->func->warps);
 }
 
-static void spin(ll_ctx *c, ll_v barrier, ll_v phase) {
+void ll_spin(ll_ctx *c, ll_v barrier, ll_v phase) {
   LLVMBasicBlockRef loop = ll_block(c, "spin"), done = ll_block(c, "full");
   LLVMBuildBr(c->b, loop);
   LLVMPositionBuilderAtEnd(c->b, loop);
@@ -73,7 +73,7 @@ static void advance(ll_ctx *c, const ll_channel *channel, ll_v counter, ll_v pha
 
 static void acquire(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
   ll_v slot = load(c, channel->produced);
-  spin(c, barrier_of(c, channel, slot, true), load(c, channel->produced_phase));
+  ll_spin(c, barrier_of(c, channel, slot, true), load(c, channel->produced_phase));
   if (ir_int(op, "tx", 0))
     LL_CALL(c, "llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta",
             barrier_of(c, channel, slot, false), ll_i32(c, ir_int(op, "tx", 0)));
@@ -84,7 +84,7 @@ ll_v ll_fed_barrier(ll_ctx *c, const ll_channel *channel, bool producer, bool em
 }
 
 void ll_fed_wait(ll_ctx *c, const ll_channel *channel, bool producer) {
-  spin(c, ll_fed_barrier(c, channel, producer, producer),
+  ll_spin(c, ll_fed_barrier(c, channel, producer, producer),
        load(c, producer ? channel->produced_phase : channel->consumed_phase));
 }
 
@@ -162,7 +162,7 @@ void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
     commit(c, channel, op);
     return;
   case IR_WAIT:
-    spin(c, barrier_of(c, channel, load(c, channel->consumed), false),
+    ll_spin(c, barrier_of(c, channel, load(c, channel->consumed), false),
          load(c, channel->consumed_phase));
     return;
   case IR_READ:

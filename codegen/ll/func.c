@@ -336,6 +336,7 @@ void ll_emit_kernel(ll_ctx *c) {
   bind_params(c);
   LLVMBasicBlockRef body = ll_block(c, "body");
   LLVMPositionBuilderAtEnd(c->b, body);
+  ll_open_cluster(c);
   ll_emit_region(c, c->func->body);
   LLVMBuildRetVoid(c->b);
   LLVMPositionBuilderAtEnd(c->b, c->entry);

@@ -19,6 +19,7 @@ typedef struct range {
   int from, to;      // program points, inclusive
   bool is_slots;     // of a channel that another role fills
   bool at_end;       // scratch behind the last slot that this CTA will ever see
+  const char *attr;  // where the operation says its offset; NULL: "offset"
   int64_t offset, bytes;
 } range;
 
@@ -61,6 +62,14 @@ static void touch_channel(plan *p, ir_val handle, const ir_op *role) {
   }
 }
 
+// Other CTAs write into it whenever they are ready.
+static void add_inbox(plan *p, ir_op *op) {
+  range inbox = {.op = op, .channel = op, .role = ir_role_around(op), .to = INT32_MAX, .attr = "inbox"};
+  inbox.bytes = ir_inbox_bytes(p->func, op);
+  if (inbox.bytes)
+    tl_push(p->ctx->scratch, &p->buffers, inbox);
+}
+
 static void number(ir_op *op, void *user) {
   plan *p = user;
   p->now++;
@@ -68,6 +77,7 @@ static void number(ir_op *op, void *user) {
     add_channel(p, op);
   if ((op->code >= IR_ACQUIRE && op->code <= IR_RELEASE) || op->code == IR_WGMMA)
     touch_channel(p, op->args[0], ir_role_around(op));
+  add_inbox(p, op);
   int64_t bytes = ir_scratch_bytes(p->func, op);
   if (!bytes)
     return;
@@ -192,7 +202,7 @@ bool pass_smem_alloc(ir_pass_ctx *ctx) {
   for (uint32_t i = 0; i < p.buffers.len; i++) {
     range *r = &p.buffers.data[i];
     r->offset = lowest_offset(r, p.buffers.data, i);
-    ir_set_int(p.func, r->op, "offset", r->offset);
+    ir_set_int(p.func, r->op, r->attr ? r->attr : "offset", r->offset);
     if (r->offset + r->bytes > total)
       total = r->offset + r->bytes;
   }

@@ -3,6 +3,7 @@
 // The feeder is a clone of the whole role from which everything but puts and what they need is
 // dead. Both roles run the same loops, so their slot counters agree without ever being restarted.
 #include "ir/layout.h"
+#include "ir/scratch.h"
 #include "ir/specialize.h"
 
 enum { MAX_STAGES = 12, SCALE_STAGES = 8 };
@@ -99,10 +100,17 @@ static int64_t bytes_at(const split *s, int depth) {
   int64_t scales = aligned(SCALE_STAGES * plain_stage(tile_bytes(s, &s->scale_a))) +
                    aligned(SCALE_STAGES * plain_stage(tile_bytes(s, &s->scale_b)));
   return aligned(depth * tile_bytes(s, &s->a)) + aligned(depth * tile_bytes(s, &s->b)) +
-         aligned(depth * 16) + scales + (scales ? aligned(SCALE_STAGES * 16) : 0) + s->image_bytes;
+         aligned(depth * 16) + scales + (scales ? aligned(SCALE_STAGES * 16) : 0) +
+         aligned(s->image_bytes) + aligned(s->inbox_bytes);
+}
+
+static void add_inbox(ir_op *op, void *user) {
+  split *s = user;
+  s->inbox_bytes += ir_inbox_bytes(s->func, op);
 }
 
 static void choose_depth(split *s) {
+  ir_walk(s->role->regions[0], add_inbox, s);
   s->slot_bytes = tile_bytes(s, &s->a) + tile_bytes(s, &s->b);
   s->depth = MAX_STAGES;
   while (s->depth > 1 && bytes_at(s, s->depth) > slot_budget(s->func))
