@@ -55,11 +55,14 @@ static bool bind_generics(fe_ctx *ctx, const fe_variant *variant) {
   return true;
 }
 
+// By the first tune clause: what every variant tells apart. Later clauses are special cases.
 static bool is_tuned(const ast_kernel *kernel, const char *name) {
   for (uint32_t i = 0; i < kernel->nclauses; i++)
     for (uint32_t j = 0; j < kernel->clauses[i].ntunes; j++)
       if (strcmp(kernel->clauses[i].tunes[j].name.text, name) == 0)
         return true;
+      else if (j + 1 == kernel->clauses[i].ntunes)
+        return false;
   return false;
 }
 
