@@ -12,6 +12,11 @@ when it was recorded. Every variant's result is compared with a float64 product 
 that it runs and on the small one; more than 1e-3 (FP8) or 1e-5 (bf16) of calc_diff fails.
 
 A variant is a name of the artifact, "auto" is what tile_plan_create selects.
+
+    python3 tests/hw/bench_gemm.py --fp8 fp8_gemm.tla --m 1,16,64,128
+
+runs the five weight shapes at each M, with variants whose tiles suit it, and prints the bound beside: the
+bytes of the weights at the rate of a device copy, and 2 us.
 """
 import argparse
 import ctypes
@@ -140,8 +145,9 @@ def fp8_data(m, n, k, generator):
     d = torch.full((m, n), float("nan"), dtype=torch.bfloat16, device="cuda")
     one = torch.ones((), device="cuda")
     peer = None
-    if m % 16 == 0 and n % 16 == 0:
-        peer = lambda: torch._scaled_mm(a, b.t(), one, one, out_dtype=torch.bfloat16)
+    if n % 16 == 0:  # cuBLASLt wants the rows in sixteens
+        rows = a if m % 16 == 0 else torch.zeros(-(-m // 16) * 16, k, device="cuda").to(torch.float8_e4m3fn)
+        peer = lambda: torch._scaled_mm(rows, b.t(), one, one, out_dtype=torch.bfloat16)
 
     def reference():
         a64 = a.double() * sfa.double().repeat_interleave(128, dim=1)
@@ -170,6 +176,26 @@ def variants_of(path, kernel, pattern):
     return [name for (name,) in rows if re.search(pattern, name) and not name.endswith("_u")]
 
 
+def suits(variant, m):
+    """A tile about as tall as M: no second wave of mostly empty ones, none many times too small."""
+    found = re.search(r"BM(\d+)", variant)
+    height = int(found.group(1)) if found else 128
+    return height <= max(16, 2 * m) and (height >= min(m, 64) or height >= 128)
+
+
+def copy_rate(flush):
+    """Bytes read and written per us by a device copy."""
+    source = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
+    to = torch.empty_like(source)
+    return 2 * source.numel() / device_times([lambda: to.copy_(source)], flush, 10)[0]
+
+
+def summarise(what, ratios):
+    if ratios:
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f"{what}: geomean of the best {mean:.4f}, worst {min(ratios):.4f}")
+
+
 def check(library, kernel, variants, data, shape, limit):
     tensors, reference, _ = data(*shape, torch.Generator("cuda").manual_seed(sum(shape)))
     want, bad = reference(), {}
@@ -194,6 +220,8 @@ def main():
     parser.add_argument("--fp8"), parser.add_argument("--bf16")
     parser.add_argument("--variants", default=".", help='regular expression over names, or "auto"')
     parser.add_argument("--shapes", help="M,N,K;M,N,K..")
+    parser.add_argument("--m", help="M,M..: the five weight shapes at each, with variants that suit it")
+    parser.add_argument("--top", type=int, default=14, help="variants shown for each shape")
     parser.add_argument("--runs", type=int, default=12)
     parser.add_argument("--budget", type=float, default=1e9, help="seconds after which no new shape is begun")
     parser.add_argument("--recorded", default=os.path.join(os.path.dirname(__file__), "../../kernels/bench/deepgemm.json"))
@@ -204,6 +232,9 @@ def main():
     recorded = json.load(open(args.recorded)) if os.path.exists(args.recorded) else {}
     library, flush, lines, failed = Library(args.lib), Flush(), [], 0
     driver = "unknown"
+    rate = copy_rate(flush) if args.m else None
+    if rate:
+        print(f"{torch.cuda.get_device_name()}: device copy {rate / 1e6:.2f} TB/s")
     for line in os.popen("nvidia-smi --query-gpu=driver_version --format=csv,noheader"):
         driver = line.strip()
     for family, (name, data, limit) in FAMILIES.items():
@@ -212,19 +243,22 @@ def main():
             continue
         kernel, variants = library.kernel(path, name), variants_of(path, name, args.variants)
         bad = check(library, kernel, variants, data, (333, 392, 640), limit)
-        bad.update(check(library, kernel, variants, data, (4096, 2112, 7168), limit))
+        bad.update(check(library, kernel, variants, data, (64, 2112, 1024) if args.m else (4096, 2112, 7168), limit))
         for variant, why in bad.items():
             failed += 1
             print("FAIL", name, variant, why[:300])
         shapes = [tuple(map(int, s.split(","))) for s in args.shapes.split(";")] if args.shapes else \
             SHAPES + (FP8_ONLY if family == "fp8" else [])
+        if args.m:
+            shapes = [(m, n, k) for m in map(int, args.m.split(",")) for _, n, k in SHAPES]
         best_ratio = {}
         for m, n, k in shapes:
             if time.monotonic() - begun > args.budget:
                 print("out of time before", name, m, n, k)
                 break
             tensors, _, peer = data(m, n, k, torch.Generator("cuda").manual_seed(m + n + k))
-            plans = [(v, *library.plan(kernel, tensors, v)) for v in variants if v not in bad]
+            plans = [(v, *library.plan(kernel, tensors, v)) for v in variants
+                     if v not in bad and (not args.m or v == "auto" or suits(v, m))]
             times = device_times([peer] + [p[1] for p in plans], flush, args.runs)
             entry = recorded.get(f"{family} {m} {n} {k}")
             target = times[0] if family == "bf16" else \
@@ -241,14 +275,15 @@ def main():
                 lines.append(json.dumps(row))
                 shown.append((us, selected, row.get("ratio")))
             shown.sort()
-            print(f"{name} {m}x{n}x{k}: peer {times[0]:.1f} us, target {target or 0:.1f}")
-            for us, variant, ratio in shown[:14]:
+            bound = f", bound {n * k * tensors[1].element_size() / rate + 2:.1f}" if rate else ""
+            print(f"{name} {m}x{n}x{k}: peer {times[0]:.1f} us, target {target or 0:.1f}{bound}")
+            for us, variant, ratio in shown[:args.top]:
                 print(f"   {us:8.1f} us  {ratio}  {variant}")
             if shown and shown[0][2]:
                 best_ratio[(m, n, k)] = shown[0][2]
-        if best_ratio:
-            mean = math.exp(sum(map(math.log, best_ratio.values())) / len(best_ratio))
-            print(f"{name}: geomean of the best {mean:.4f}, worst {min(best_ratio.values()):.4f}")
+        for m in sorted({shape[0] for shape in best_ratio}) if args.m else ():
+            summarise(f"{name} at M = {m}", [r for shape, r in best_ratio.items() if shape[0] == m])
+        summarise(name, list(best_ratio.values()))
     if args.out:
         with open(args.out, "a") as out:
             out.write("".join(line + "\n" for line in lines))
