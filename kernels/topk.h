@@ -38,4 +38,41 @@ static inline tile_status tile_topk_rows(tile_kernel *kernel, tile_device *devic
   return tile_launch(kernel, device, args, (int)(sizeof args / sizeof *args), stream);
 }
 
+// Streaming: the K largest of a running list and of the columns of a chunk that lies behind it, so that the logits of one
+// chunk at a time need to exist. BEST and AT are the running values and positions (AT -1: none yet; their order is that of
+// the positions); LOGITS holds the columns base .. base + C of the row, of which START[i] <= j < END[i] count. Started from AT = -1 and
+// fed all chunks in order, NEXT_AT ends as what topk_rows gives, positions counted from the row's first column.
+//   in    f32     BEST[M, K]
+//   in    i32     AT[M, K]
+//   in    T       LOGITS[M, C ; ls, 1]
+//   in    i32     START[M]
+//   in    i32     END[M]
+//   in    i32     base
+//   out   f32     NEXT_BEST[M, K]
+//   out   i32     NEXT_AT[M, K]
+typedef struct tile_topk_merge_args {
+  tile_tensor BEST;
+  tile_tensor AT;
+  tile_tensor LOGITS;
+  tile_tensor START;
+  tile_tensor END;
+  int64_t base;
+  tile_tensor NEXT_BEST;
+  tile_tensor NEXT_AT;
+} tile_topk_merge_args;
+static inline tile_status tile_topk_merge(tile_kernel *kernel, tile_device *device, const tile_topk_merge_args *a,
+                                          void *stream) {
+  tile_arg args[] = {
+      {.kind = TILE_ARG_TENSOR, .tensor = a->BEST},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->AT},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->LOGITS},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->START},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->END},
+      {.kind = TILE_ARG_INT, .i = a->base},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->NEXT_BEST},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->NEXT_AT},
+  };
+  return tile_launch(kernel, device, args, (int)(sizeof args / sizeof *args), stream);
+}
+
 #endif

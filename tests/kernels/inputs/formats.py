@@ -242,3 +242,17 @@ def topk(x, start, end, k):
             best = np.sort(order[np.isfinite(row[order])])
         out[i, :len(best)] = best
     return out
+
+
+def merge_topk(best, at, x, start, end, base, k):
+    """The k largest of the list and of the chunk's columns, by position; values and positions."""
+    v, p = np.full((len(x), k), -np.inf, np.float32), np.full((len(x), k), -1, np.int32)
+    for i in range(len(x)):
+        col = base + np.arange(x.shape[1])
+        live = (col >= start[i]) & (col < end[i])
+        value = np.concatenate([best[i][at[i] >= 0], x[i][live]]).astype(np.float64)
+        place = np.concatenate([at[i][at[i] >= 0], col[live]])
+        order = np.argsort(-np.where(np.isfinite(value), value, -np.inf), kind="stable")[:k]
+        order = np.sort(order[np.isfinite(value[order])])
+        v[i, :len(order)], p[i, :len(order)] = value[order], place[order]
+    return v, p
