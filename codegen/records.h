@@ -1,5 +1,5 @@
-// Tuning records kept beside the sources: DIR/tune/KERNEL.jsonl for a kernel of DIR/FILE.tile, one JSON
-// object per line as `tiletune export` writes them.
+// Tuning records kept beside the sources: DIR/tune/KERNEL.jsonl for a kernel of DIR/FILE.tile, one
+// JSON object per line as `tiletune export` writes them.
 #ifndef CODEGEN_RECORDS_H
 #define CODEGEN_RECORDS_H
 #include "codegen/artifact.h"

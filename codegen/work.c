@@ -1,9 +1,10 @@
 // Counting the work of a function in tir.
 //
 // How often an operation runs is the product of the trip counts around it and the number of blocks.
-// Trip counts are host expressions wherever loop bounds come from dims, scalars and constants. A loop
-// that starts at the block's index and steps by the number of blocks shares its iterations out: all
-// blocks together run it from 0 to its end. What depends on data is not known, and says so.
+// Trip counts are host expressions wherever loop bounds come from dims, scalars and constants. A
+// loop that starts at the block's index and steps by the number of blocks shares its iterations
+// out: all blocks together run it from 0 to its end. What depends on data is not known, and says
+// so.
 //
 //   for bid, tiles, nblocks { for 0, K / 128, 1 { dot } }   ->   dot: (tiles) * (K / 128) times
 #include "codegen/work.h"
@@ -102,7 +103,8 @@ static bool is_code(const counting *c, ir_val val, ir_code code, int64_t axis) {
   return op && op->code == code && ir_int(op, "axis", 0) == axis;
 }
 
-// x + n - x, and min(x + n, y) - x, are n: a part of fixed length, of which the last may be shorter.
+// x + n - x, and min(x + n, y) - x, are n: a part of fixed length, of which the last may be
+// shorter.
 static ir_val length_from(const counting *c, ir_val lo, ir_val hi) {
   const ir_op *op = ir_def(c->func, hi);
   for (int i = 0; op && op->code == IR_MIN && i < 2; i++) {
@@ -126,8 +128,9 @@ static const char *trips(const counting *c, const ir_op *loop) {
     length = text_of(c, hi, 0);
   else {
     const char *a = text_of(c, lo, 0), *b = text_of(c, hi, 0);
-    length = a && b && strlen(a) + strlen(b) < MAX_TEXT ? tl_sprintf(c->arena, "max(%s - %s, 0)", b, a)
-                                                        : NULL;
+    length = a && b && strlen(a) + strlen(b) < MAX_TEXT
+                 ? tl_sprintf(c->arena, "max(%s - %s, 0)", b, a)
+                 : NULL;
   }
   if (!length || !ir_is_const_int(c->func, loop->args[2], &step))
     return NULL;

@@ -1,5 +1,5 @@
-// A module's database, shared by the files that read it: artifact.c and artifact_tune.c. Nothing else
-// of the runtime but tiletune's store knows SQL.
+// A module's database, shared by the files that read it: artifact.c and artifact_tune.c. Nothing
+// else of the runtime but tiletune's store knows SQL.
 #ifndef RUNTIME_ARTIFACT_DB_H
 #define RUNTIME_ARTIFACT_DB_H
 #include "lang/base/vec.h"

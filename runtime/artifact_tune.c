@@ -91,7 +91,8 @@ static tile_status read_buckets(tile_module *module, const tile_kernel *kernel, 
   key->buckets = TL_NEW_N(&module->arena, int64_t, MAX_BUCKETS);
   for (const char *at = text; *at;) {
     char *end;
-    int64_t value = strtoll(at, &end, 10), last = key->nbuckets ? key->buckets[key->nbuckets - 1] : 0;
+    int64_t value = strtoll(at, &end, 10),
+            last = key->nbuckets ? key->buckets[key->nbuckets - 1] : 0;
     if (end == at || (*end && *end != ',') || value <= last || key->nbuckets == MAX_BUCKETS)
       return tile_db_bad(kernel, "buckets that do not ascend:", text);
     key->buckets[key->nbuckets++] = value;

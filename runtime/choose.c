@@ -1,5 +1,5 @@
-// The choice itself: record, then cost model, then rank. No arguments, only dims and an alignment, so
-// that coverage can ask the same question of shapes nobody has passed yet.
+// The choice itself: record, then cost model, then rank. No arguments, only dims and an alignment,
+// so that coverage can ask the same question of shapes nobody has passed yet.
 #include "runtime/records.h"
 #include "runtime/select.h"
 #include "runtime/status.h"

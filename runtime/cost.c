@@ -2,9 +2,9 @@
 //
 // A block's products need tensor cycles and shared-memory cycles, whichever are more, and one step
 // after another takes its latency however small the tile; its loads need L2 bandwidth, and no more
-// bytes can be under way than its stages hold; all blocks together read every tensor from DRAM once. SMs run blocks in waves, and the last wave takes as long as a full one:
-// that is the wave efficiency. What remains is fixed: the launch, and per wave the first load and the
-// epilogue.
+// bytes can be under way than its stages hold; all blocks together read every tensor from DRAM
+// once. SMs run blocks in waves, and the last wave takes as long as a full one: that is the wave
+// efficiency. What remains is fixed: the launch, and per wave the first load and the epilogue.
 //
 // The figures order variants, they do not predict clocks: on the machines that matter, records
 // measured by tiletune come first.
@@ -20,11 +20,12 @@ static const tile_machine machines[] = {
 };
 enum { MACHINES = sizeof machines / sizeof *machines };
 
-// From one product of a block to the next that adds to it, in cycles: with 8-bit operands a partial sum
-// leaves the tensor core in between. Seen on an H200 with 16-row tiles (2026-11-28): 0.22 us a step.
+// From one product of a block to the next that adds to it, in cycles: with 8-bit operands a partial
+// sum leaves the tensor core in between. Seen on an H200 with 16-row tiles (2026-11-28): 0.22 us a
+// step.
 enum { STEP_CYCLES_8BIT = 380, STEP_CYCLES = 160 };
-// The parts of a split K meet: a barrier of the cluster, then partial sums through distributed shared
-// memory. 0.4 us for tiles of 16 x 64, above 2 us for 64 x 128 (same run).
+// The parts of a split K meet: a barrier of the cluster, then partial sums through distributed
+// shared memory. 0.4 us for tiles of 16 x 64, above 2 us for 64 x 128 (same run).
 enum { SPLIT_NS = 300, SPLIT_BYTES_PER_CYCLE = 16 };
 #define IMPERFECT 0.15 // share of what is hidden that shows all the same
 // Elements are loaded one by one where nothing is known of addresses.
@@ -52,8 +53,8 @@ typedef struct totals {
   double blocks; // tiles of work: of a persistent grid more than blocks launched
   double tensor_cycles, smem_cycles; // sums over blocks, each on one SM
   double load_bytes, store_bytes;
-  double step_bytes; // loaded per iteration of the loop with the products
-  double step_cycles; // latencies of all steps
+  double step_bytes;       // loaded per iteration of the loop with the products
+  double step_cycles;      // latencies of all steps
   double parts, sum_bytes; // CTAs of a split K; f32 accumulators of a tile
 } totals;
 
@@ -118,8 +119,7 @@ static bool add_up(const tile_variant *variant, tile_values *values, const tile_
     }
   }
   for (int i = 0; i < variant->nwork; i++)
-    if (variant->work[i].kind == TILE_WORK_LOAD &&
-        (dot < 0 || variant->work[i].times == dot))
+    if (variant->work[i].kind == TILE_WORK_LOAD && (dot < 0 || variant->work[i].times == dot))
       sum->step_bytes += variant->work[i].m;
   return variant->nwork > 0;
 }

@@ -1,5 +1,5 @@
-// Coverage: the variants that any shape of given ranges selects. The question that a call asks of its
-// one shape is asked of every shape, with no arguments and no device.
+// Coverage: the variants that any shape of given ranges selects. The question that a call asks of
+// its one shape is asked of every shape, with no arguments and no device.
 #include "runtime/select.h"
 #include "runtime/status.h"
 #include <ctype.h>
@@ -158,8 +158,13 @@ tile_status tile_kernel_variants_for(tile_kernel *kernel, const char *arch, cons
   if (!kernel || !arch || (nranges && !ranges) || (capacity && !out) || !out_count)
     return tile_fail(TILE_E_INVALID, "tile_kernel_variants_for: an argument is NULL");
   const tile_machine *machine = tile_machine_of(device_name, arch);
-  tile_target target = {arch, device_name ? device_name : machine ? machine->name : "",
-                        sms > 0 ? sms : machine ? machine->sms : 1};
+  tile_target target = {arch,
+                        device_name ? device_name
+                        : machine   ? machine->name
+                                    : "",
+                        sms > 0   ? sms
+                        : machine ? machine->sms
+                                  : 1};
   covering *c = calloc(1, sizeof *c);
   if (!c)
     return tile_fail(TILE_E_NOMEM, "out of memory");

@@ -1,4 +1,5 @@
-// DLPack's view of a tensor, as far as libtile reads it. Layout and values are those of dlpack.h 1.x.
+// DLPack's view of a tensor, as far as libtile reads it. Layout and values are those of
+// dlpack.h 1.x.
 #ifndef RUNTIME_DLPACK_H
 #define RUNTIME_DLPACK_H
 #include <stdint.h>

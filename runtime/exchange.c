@@ -1,4 +1,5 @@
-// Calls with a language's own arrays, read through DLPack's C exchange table (dlpack.h 1.2 and later).
+// Calls with a language's own arrays, read through DLPack's C exchange table (dlpack.h 1.2 and
+// later).
 //
 // A Python call of five torch tensors spends most of its time asking each for shape, strides and
 // type. The table answers all of that in C, without making an object, and names the stream that the

@@ -1,9 +1,9 @@
 // Which variant serves a call: a pure function of (artifact, dims, alignment, device).
 //
 // Of the variants that the device's architecture has and whose requirements and alignment the
-// arguments meet: the fastest that was measured for this shape, or for its bucket (runtime/records.h);
-// without a record the one that the cost model expects to be fastest (runtime/cost.h); where the
-// artifact does not say what a variant does, the first by rank.
+// arguments meet: the fastest that was measured for this shape, or for its bucket
+// (runtime/records.h); without a record the one that the cost model expects to be fastest
+// (runtime/cost.h); where the artifact does not say what a variant does, the first by rank.
 #ifndef RUNTIME_SELECT_H
 #define RUNTIME_SELECT_H
 #include "runtime/cost.h"

@@ -154,7 +154,8 @@ typedef struct tile_info {
 TILE_API tile_status tile_plan_info(const tile_plan *plan, tile_info *out);
 // One call: makes a plan for these types, shapes and strides the first time and finds it again after
 // that. Takes a lock and hashes its arguments; callers who can keep a plan should.
-TILE_API tile_status tile_launch(tile_kernel *kernel, tile_device *device, const tile_arg *args, int nargs, void *stream);
+TILE_API tile_status tile_launch(tile_kernel *kernel, tile_device *device, const tile_arg *args,
+                                 int nargs, void *stream);
 // A view of a DLTensor (a DLManagedTensor starts with one); lives as long as it does.
 TILE_API tile_status tile_from_dlpack(const void *dl_tensor, tile_tensor *out);
 

@@ -1,5 +1,5 @@
-// tiletune: measure variants, keep records, list what selection can take. Options and exit codes are a
-// contract; the parts are in runtime/tune/.
+// tiletune: measure variants, keep records, list what selection can take. Options and exit codes
+// are a contract; the parts are in runtime/tune/.
 #include "lang/base/str.h"
 #include "lang/target.h"
 #include "runtime/status.h"
@@ -179,9 +179,11 @@ static int list(tuning *t, bool all) {
     printf("%s\n", kernel->nkeys ? "" : " all dims");
     for (int i = 0; i < kernel->nrecords; i++) {
       const tile_record *record = &kernel->records[i];
-      bool first = !i || strcmp(record[-1].shape, record->shape) || strcmp(record[-1].device, record->device);
+      bool first = !i || strcmp(record[-1].shape, record->shape) ||
+                   strcmp(record[-1].device, record->device);
       if (first)
-        printf("  %s, %s: %s %.2f us\n", record->device, record->shape, record->variant, record->ns * 1e-3);
+        printf("  %s, %s: %s %.2f us\n", record->device, record->shape, record->variant,
+               record->ns * 1e-3);
       else if (all)
         printf("      %s %.2f us\n", record->variant, record->ns * 1e-3);
     }

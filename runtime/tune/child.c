@@ -1,8 +1,8 @@
 // The process that has the device: it runs jobs in order and writes each result into a pipe.
 //
-// A candidate's outputs start as poison and are held against those of the witness, whole or, of large
-// outputs, in pieces spread evenly over them. Then it is timed with a cold L2. On a simulated device
-// the number of warp instructions stands for the time.
+// A candidate's outputs start as poison and are held against those of the witness, whole or, of
+// large outputs, in pieces spread evenly over them. Then it is timed with a cold L2. On a simulated
+// device the number of warp instructions stands for the time.
 #include "runtime/status.h"
 #include "runtime/tune/tune.h"
 #include <math.h>
@@ -24,7 +24,8 @@ typedef struct child {
   bool witnessed;
   char why_not[200]; // the witness failed
   unsigned char *want[TILE_MAX_PARAMS], *got;
-  unsigned char *accepted[TILE_MAX_PARAMS]; // bits that agreed, of an earlier candidate; NULL: none yet
+  unsigned char
+      *accepted[TILE_MAX_PARAMS]; // bits that agreed, of an earlier candidate; NULL: none yet
 } child;
 
 static bool is_output(const child *c, int p) {
@@ -72,7 +73,8 @@ static size_t sampled_bytes(size_t bytes) {
 static bool agrees(const tile_param *param, const unsigned char *got, const unsigned char *want,
                    size_t bytes, check_result *out) {
   int bits = tl_dtype_bits(param->dtype);
-  int64_t elems = bits == 4 ? (int64_t)bytes * 2 : (int64_t)bytes / (bits < 8 ? 1 : bits / 8), one = 1;
+  int64_t elems = bits == 4 ? (int64_t)bytes * 2 : (int64_t)bytes / (bits < 8 ? 1 : bits / 8),
+          one = 1;
   check_array a = {param->dtype, 1, &elems, &one, got, true, NULL}, b = a;
   b.data = want;
   check_compare(&a, &b, CHECK_SUM_BITS, out);

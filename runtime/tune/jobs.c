@@ -1,5 +1,5 @@
-// What to measure: shapes from lists of values, and for each the candidates that fit, in the order in
-// which the cost model likes them.
+// What to measure: shapes from lists of values, and for each the candidates that fit, in the order
+// in which the cost model likes them.
 #include "lang/base/str.h"
 #include "runtime/records.h"
 #include "runtime/status.h"
@@ -290,9 +290,10 @@ const tile_variant *tune_witness(const tuning *t, const tune_shape *shape) {
       const tile_variant *variant = &t->kernel->variants[v];
       if (strcmp(variant->arch, t->device.arch) != 0 || !tile_chooser_fits(&chooser, variant))
         continue;
-      bool plainer = best && (has_descriptors(best) > has_descriptors(variant) ||
-                              (has_descriptors(best) == has_descriptors(variant) &&
-                               best->align > variant->align));
+      bool plainer =
+          best &&
+          (has_descriptors(best) > has_descriptors(variant) ||
+           (has_descriptors(best) == has_descriptors(variant) && best->align > variant->align));
       if (!best || plainer)
         best = variant;
     }

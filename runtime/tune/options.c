@@ -17,7 +17,8 @@ static const char help[] =
     "selection looks first. Every dim needs VALUES: 64, a list 1,16,64, a range 1..8192 or\n"
     "1..8192:64, or `buckets`, those the kernel's key(...) declares; all combinations are tuned.\n"
     "\n"
-    "  --device=DEVICE        what to measure on; sim:ARCH counts warp instructions instead of time\n"
+    "  --device=DEVICE        what to measure on; sim:ARCH counts warp instructions instead of "
+    "time\n"
     "  --shapes=FILE          lines of NAME=VALUES instead of the arguments\n"
     "  --budget=SECONDS       stop there and keep what was found (600)\n"
     "  --timeout=SECONDS      for one candidate, after which it is killed (20)\n"
@@ -34,7 +35,8 @@ static const char help[] =
     "merge   adds the records of the others to OUT.tla, which is made from the first if not there\n"
     "import, export   records as JSON lines, the form kept beside the sources\n"
     "\n"
-    "Candidates run in child processes; one that hangs is killed. Results must agree with those of\n"
+    "Candidates run in child processes; one that hangs is killed. Results must agree with those "
+    "of\n"
     "the plainest variant that fits (no TMA, no alignment), within the rounding of another order.\n"
     "\n"
     "exit: 0 done, 1 wrong input, 2 usage, 3 a candidate gave a wrong result, 70 internal error\n";
@@ -88,11 +90,14 @@ static int option(tune_options *o, int argc, char **argv, int *at) {
   if ((value = value_of(argv, argc, at, "--budget")))
     return number(value, 0.1, &o->budget_s) ? -1 : usage("--budget wants seconds, not '%s'", value);
   if ((value = value_of(argv, argc, at, "--timeout")))
-    return number(value, 0.1, &o->timeout_s) ? -1 : usage("--timeout wants seconds, not '%s'", value);
+    return number(value, 0.1, &o->timeout_s) ? -1
+                                             : usage("--timeout wants seconds, not '%s'", value);
   if ((value = value_of(argv, argc, at, "--runs")))
-    return number(value, 1, &n) ? (o->runs = (int)n, -1) : usage("--runs wants a count, not '%s'", value);
+    return number(value, 1, &n) ? (o->runs = (int)n, -1)
+                                : usage("--runs wants a count, not '%s'", value);
   if ((value = value_of(argv, argc, at, "--top")))
-    return number(value, 0, &n) ? (o->top = (int)n, -1) : usage("--top wants a count, not '%s'", value);
+    return number(value, 0, &n) ? (o->top = (int)n, -1)
+                                : usage("--top wants a count, not '%s'", value);
   if ((value = value_of(argv, argc, at, "--shard")))
     return shard(value, o) ? -1 : usage("--shard wants I/N with I from 0, not '%s'", value);
   return usage("unknown option '%s'", argv[*at]);
@@ -133,7 +138,8 @@ static int complete(const tune_options *o) {
 
 int tune_parse_options(tl_arena *arena, int argc, char **argv, tune_options *o) {
   static const char *const commands[] = {"cover", "list", "show", "merge", "import", "export"};
-  *o = (tune_options){.command = "tune", .budget_s = 600, .timeout_s = 20, .runs = 10, .top = 16, .shards = 1};
+  *o = (tune_options){
+      .command = "tune", .budget_s = 600, .timeout_s = 20, .runs = 10, .top = 16, .shards = 1};
   int at = 1;
   for (int i = 0; i < 6 && argc > 1; i++)
     if (!strcmp(argv[1], commands[i]))

@@ -39,13 +39,16 @@ void tune_print_table(const tuning *t, FILE *out) {
     const tune_job *best = best_of(t, (int)i), *model = model_of(t, (int)i);
     if (!best)
       continue;
-    fprintf(out, "%-32s %-36s %10.2f  ", t->shapes.data[i].text, best->variant->name, best->ns * scale);
+    fprintf(out, "%-32s %-36s %10.2f  ", t->shapes.data[i].text, best->variant->name,
+            best->ns * scale);
     if (model)
       fprintf(out, "%s +%.1f%%\n", model->variant->name, (model->ns / best->ns - 1) * 100);
     else
       fprintf(out, "-\n");
   }
-  fprintf(out, "%d measured, %d wrong, %d failed, %d timed out, %d not measured, %d ruled out by the model\n",
+  fprintf(out,
+          "%d measured, %d wrong, %d failed, %d timed out, %d not measured, %d ruled out by the "
+          "model\n",
           count_state(t, TUNE_DONE), count_state(t, TUNE_WRONG), count_state(t, TUNE_FAILED),
           count_state(t, TUNE_TIMEOUT), count_state(t, TUNE_WAITING), t->left_out);
   for (uint32_t i = 0; i < t->jobs.len; i++) {
@@ -96,9 +99,10 @@ tile_status tune_write_html(const tuning *t, const char *path) {
       const tune_job *job = &t->jobs.data[i];
       if (job->shape != (int)s)
         continue;
-      fprintf(out, "<tr%s><td>%s<td>%.0f<td>%.0f<td>%.0f<td>%.2f<td>%s %s\n", job == best ? " class=best" : "",
-              job->variant->name, job->ns, job->least_ns, job->expected_ns,
-              best && job->ns > 0 ? best->ns / job->ns : 0, tune_state_name(job->state), job->why);
+      fprintf(out, "<tr%s><td>%s<td>%.0f<td>%.0f<td>%.0f<td>%.2f<td>%s %s\n",
+              job == best ? " class=best" : "", job->variant->name, job->ns, job->least_ns,
+              job->expected_ns, best && job->ns > 0 ? best->ns / job->ns : 0,
+              tune_state_name(job->state), job->why);
     }
     fputs("</table>\n", out);
   }

@@ -32,16 +32,20 @@ static tile_status copy_file(const char *from, const char *to) {
 
 // --- into a database ---------------------------------------------------------------------------
 
-static tile_status sql_failed(sqlite3 *db, const char *path) { return failed(path, sqlite3_errmsg(db)); }
+static tile_status sql_failed(sqlite3 *db, const char *path) {
+  return failed(path, sqlite3_errmsg(db));
+}
 
 // The kernel's id when it has the variant; 0: it does not.
 static tile_status find_kernel(sqlite3 *db, const char *path, const tune_record *record,
                                sqlite3_int64 *out) {
   sqlite3_stmt *stmt;
   *out = 0;
-  if (sqlite3_prepare_v2(db, "SELECT k.id FROM kernel k JOIN variant v ON v.kernel = k.id WHERE k.name = ?"
-                             " AND v.name = ? LIMIT 1",
-                         -1, &stmt, NULL) != SQLITE_OK)
+  if (sqlite3_prepare_v2(
+          db,
+          "SELECT k.id FROM kernel k JOIN variant v ON v.kernel = k.id WHERE k.name = ?"
+          " AND v.name = ? LIMIT 1",
+          -1, &stmt, NULL) != SQLITE_OK)
     return sql_failed(db, path);
   sqlite3_bind_text(stmt, 1, record->kernel, -1, SQLITE_STATIC);
   sqlite3_bind_text(stmt, 2, record->variant, -1, SQLITE_STATIC);
@@ -55,8 +59,8 @@ static tile_status find_kernel(sqlite3 *db, const char *path, const tune_record 
 static tile_status insert(sqlite3 *db, const char *path, sqlite3_int64 kernel,
                           const tune_record *record) {
   sqlite3_stmt *stmt;
-  if (sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO tuning VALUES(?,?,?,?,?,?)", -1, &stmt, NULL) !=
-      SQLITE_OK)
+  if (sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO tuning VALUES(?,?,?,?,?,?)", -1, &stmt,
+                         NULL) != SQLITE_OK)
     return sql_failed(db, path);
   sqlite3_bind_int64(stmt, 1, kernel);
   sqlite3_bind_text(stmt, 2, record->device, -1, SQLITE_STATIC);
@@ -132,7 +136,8 @@ void tune_records_of(tl_arena *arena, const tile_module *module, const char *ker
       continue;
     for (int i = 0; i < kernel->nrecords; i++) {
       const tile_record *from = &kernel->records[i];
-      tune_record record = {kernel->name, from->device, from->shape, from->variant, from->how, from->ns};
+      tune_record record = {kernel->name,  from->device, from->shape,
+                            from->variant, from->how,    from->ns};
       tl_push(arena, out, record);
     }
   }
@@ -144,9 +149,9 @@ void tune_records_of(tl_arena *arena, const tile_module *module, const char *ker
 void tune_print_records(FILE *out, const tune_records *records) {
   for (uint32_t i = 0; i < records->len; i++) {
     const tune_record *record = &records->data[i];
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:f}", "kernel", record->kernel, "device",
-                             record->device, "shape", record->shape, "variant", record->variant,
-                             "ns", record->ns);
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:s, s:f}", "kernel", record->kernel, "device", record->device,
+                  "shape", record->shape, "variant", record->variant, "ns", record->ns);
     json_t *how = json_loads(record->how && *record->how ? record->how : "{}", 0, NULL);
     if (line && json_is_object(how))
       json_object_update_missing(line, how);
@@ -183,8 +188,9 @@ static tile_status read_line(tl_arena *arena, const char *path, int number, cons
   free(rest);
   json_decref(object);
   if (!record.kernel || !record.device || !record.shape || !record.variant || record.ns <= 0)
-    return tile_fail(TILE_E_FORMAT, "%s:%d: a record needs kernel, device, shape, variant and ns > 0",
-                     path, number);
+    return tile_fail(TILE_E_FORMAT,
+                     "%s:%d: a record needs kernel, device, shape, variant and ns > 0", path,
+                     number);
   tl_push(arena, out, record);
   return TILE_OK;
 }

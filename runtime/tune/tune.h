@@ -1,7 +1,8 @@
 // tiletune's parts: the command line, the jobs, the children that run them, the store of records.
 //
-// The parent never touches a device: it forks children that do, reads their results from a pipe, and
-// kills one that takes too long. A candidate that hangs or faults costs itself and a restart, no more.
+// The parent never touches a device: it forks children that do, reads their results from a pipe,
+// and kills one that takes too long. A candidate that hangs or faults costs itself and a restart,
+// no more.
 #ifndef RUNTIME_TUNE_TUNE_H
 #define RUNTIME_TUNE_TUNE_H
 #include "lang/base/vec.h"
@@ -31,7 +32,13 @@ typedef struct tune_shape {
   double elapsed_s;
 } tune_shape;
 
-typedef enum tune_state { TUNE_WAITING, TUNE_DONE, TUNE_WRONG, TUNE_FAILED, TUNE_TIMEOUT } tune_state;
+typedef enum tune_state {
+  TUNE_WAITING,
+  TUNE_DONE,
+  TUNE_WRONG,
+  TUNE_FAILED,
+  TUNE_TIMEOUT
+} tune_state;
 const char *tune_state_name(tune_state state);
 
 typedef struct tune_job { // one candidate for one shape
@@ -70,7 +77,7 @@ tile_status tune_list_jobs(tuning *t);
 const tile_variant *tune_witness(const tuning *t, const tune_shape *shape);
 // The arguments of a shape, inputs still zero.
 int tune_make_case(const tuning *t, const tune_shape *shape, run_case *out);
-void tune_fill(run_tensor *tensor); // random numbers
+void tune_fill(run_tensor *tensor);                                        // random numbers
 void tune_bind(const tuning *t, const tune_shape *shape, tile_bound *out); // dims and scalars only
 
 // --- child.c: the process that has the device ---------------------------------------------------
@@ -96,8 +103,8 @@ typedef struct tune_record {
 } tune_record;
 typedef TL_VEC(tune_record) tune_records;
 
-// Writes `from` with the records added as `to`, atomically: the file is whole or as it was. Records of
-// kernels or variants that it does not have are counted in *out_unknown.
+// Writes `from` with the records added as `to`, atomically: the file is whole or as it was. Records
+// of kernels or variants that it does not have are counted in *out_unknown.
 tile_status tune_store(const char *from, const char *to, const tune_records *records,
                        int *out_stored, int *out_unknown);
 // Of every kernel, or of one.

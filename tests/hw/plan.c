@@ -20,8 +20,9 @@ enum { CAPTURE_RELAXED = 2, STREAM_NON_BLOCKING = 1 };
 typedef struct graph_api { // of the driver, by dlsym: libtile itself needs none of it
   int (*load)(void **out_module, const void *image);
   int (*function)(void **out_function, void *module, const char *name);
-  int (*launch_kernel)(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                       unsigned bz, unsigned smem, void *stream, void **params, void **extra);
+  int (*launch_kernel)(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+                       unsigned by, unsigned bz, unsigned smem, void *stream, void **params,
+                       void **extra);
   int (*retain)(void **out_context, int device);
   int (*enter)(void *context);
   int (*stream_create)(void **out, unsigned flags);
@@ -78,7 +79,8 @@ static void find_driver(graph_api *out) {
   *(void **)&out->end = lib ? dlsym(lib, "cuStreamEndCapture") : NULL;
   *(void **)&out->instantiate = lib ? dlsym(lib, "cuGraphInstantiateWithFlags") : NULL;
   *(void **)&out->launch = lib ? dlsym(lib, "cuGraphLaunch") : NULL;
-  if (!out->load || !out->function || !out->launch_kernel || !out->retain || !out->enter || !out->stream_create || !out->stream_sync || !out->begin || !out->end || !out->instantiate ||
+  if (!out->load || !out->function || !out->launch_kernel || !out->retain || !out->enter ||
+      !out->stream_create || !out->stream_sync || !out->begin || !out->end || !out->instantiate ||
       !out->launch) {
     fprintf(stderr, "plan: no driver with graphs\n");
     exit(1);
@@ -179,7 +181,8 @@ typedef struct empty_call {
 
 static int run_empty(world *w, void *user) {
   empty_call *call = user;
-  return w->driver.launch_kernel(call->function, 2, 1, 1, 384, 1, 1, 0, w->stream, NULL, call->extra);
+  return w->driver.launch_kernel(call->function, 2, 1, 1, 384, 1, 1, 0, w->stream, NULL,
+                                 call->extra);
 }
 
 // Three descriptors and seven words, which is what the FP8 GEMM takes.
@@ -195,8 +198,8 @@ static void load_empty(world *w, empty_call *out) {
   must_cu(w->driver.function(&out->function, module, "empty"), "cuModuleGetFunction");
 }
 
-// Cores of a virtual machine are not alike: others use them, too. Stays on the one where a launch is
-// quickest.
+// Cores of a virtual machine are not alike: others use them, too. Stays on the one where a launch
+// is quickest.
 static void pick_core(world *w, empty_call *empty) {
   cpu_set_t all, one;
   double best = 1e9;

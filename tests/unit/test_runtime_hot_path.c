@@ -195,8 +195,8 @@ static double now_ns(void) {
   return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-// The least of many batches: what the code needs, whatever else the machine is doing. The whole call
-// may take 3 us on a GPU, of which the driver's launch is the greater part.
+// The least of many batches: what the code needs, whatever else the machine is doing. The whole
+// call may take 3 us on a GPU, of which the driver's launch is the greater part.
 static void the_own_part_of_a_run_is_short(void **state) {
   world *w = *state;
   tile_plan *plan = plan_of(w);
@@ -255,8 +255,7 @@ static void dlpack_views_keep_shape_and_stride(void **state) {
   assert_null(out.stride);
   dl.lanes = 2;
   assert_int_equal(tile_from_dlpack(&dl, &out), TILE_E_DTYPE);
-  assert_string_equal(tile_last_error(),
-                      "no element type for DLPack's code 10, 8 bits, 2 lanes");
+  assert_string_equal(tile_last_error(), "no element type for DLPack's code 10, 8 bits, 2 lanes");
 }
 
 int main(void) {
