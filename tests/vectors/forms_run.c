@@ -133,6 +133,15 @@ static bool read_plan(const char *folder, plan *p) {
   return true;
 }
 
+static void free_plan(plan *p) {
+  free(p->folder);
+  free(p->text);
+  free(p->pool);
+  free(p->jobs);
+  free(p->segments);
+  free(p->maps);
+}
+
 static uint8_t *inputs_of(const plan *p, const job *j) {
   uint8_t *bytes = calloc(1, j->in_len + 16), *to = bytes;
   for (int i = 0; i < j->nsegments; i++) {
@@ -450,5 +459,7 @@ int main(int argc, char **argv) {
     } else
       printf("%d %s %s\n", p.jobs[i].index, r->done ? "failed" : "skipped", r->why);
   }
+  free_plan(&p);
+  free(o.expected);
   return 0;
 }
