@@ -156,4 +156,31 @@ static inline tile_status tile_mqa_logits_paged_fp4(tile_kernel *kernel, tile_de
   return tile_launch(kernel, device, args, (int)(sizeof args / sizeof *args), stream);
 }
 
+// The even division of paged logits among `slots` workers, as callers of other kernels expect it: units of `split` keys of
+// each of the `atoms` parts of a request's queries, request by request, part by part. SCHEDULE[s] = (part, unit within it)
+// that slot s starts with, parts numbered through all requests; the first slots get one unit less where they do not
+// divide; the last row is (B * atoms, 0). All parts of a request count its last context length.
+// mqa_logits_paged_* needs none of this: its grid covers the contexts.
+//   in    i32     CONTEXT[B, CN]
+//   in    i32     split
+//   in    i32     atoms
+//   out   i32     SCHEDULE[SLOTS1, 2]
+//   requires split > 0 && atoms > 0 && SLOTS1 > 1 && CN > 0
+typedef struct tile_mqa_schedule_args {
+  tile_tensor CONTEXT;
+  int64_t split;
+  int64_t atoms;
+  tile_tensor SCHEDULE;
+} tile_mqa_schedule_args;
+static inline tile_status tile_mqa_schedule(tile_kernel *kernel, tile_device *device, const tile_mqa_schedule_args *a,
+                                            void *stream) {
+  tile_arg args[] = {
+      {.kind = TILE_ARG_TENSOR, .tensor = a->CONTEXT},
+      {.kind = TILE_ARG_INT, .i = a->split},
+      {.kind = TILE_ARG_INT, .i = a->atoms},
+      {.kind = TILE_ARG_TENSOR, .tensor = a->SCHEDULE},
+  };
+  return tile_launch(kernel, device, args, (int)(sizeof args / sizeof *args), stream);
+}
+
 #endif

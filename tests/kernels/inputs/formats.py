@@ -256,3 +256,11 @@ def merge_topk(best, at, x, start, end, base, k):
         order = np.sort(order[np.isfinite(value[order])])
         v[i, :len(order)], p[i, :len(order)] = value[order], place[order]
     return v, p
+
+
+def schedule(context, split, atoms, slots):
+    units = [(b * atoms + a, u) for b, row in enumerate(context) for a in range(atoms)
+             for u in range(-(-max(int(row[-1]), 0) // split))]
+    each, more = divmod(len(units), slots)
+    starts = [s * each + max(s - (slots - more), 0) for s in range(slots)]
+    return np.array([units[s] if s < len(units) else (0, 0) for s in starts] + [(len(context) * atoms, 0)], np.int32)
