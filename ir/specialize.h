@@ -23,10 +23,11 @@ typedef struct split {
   ir_facts *facts;
   ir_op *role, *loop, *dot;
   operand a, b;
+  bool by_mma; // mma.sync takes the operands out of the slots, not wgmma
   // Scales that a warp brings, copying 4 bytes per lane: one for each row (of swapped operands: column),
   // and of the columns where runs of `run` columns share one.
   operand scale_a, scale_b;
-  int64_t run;
+  int64_t run; // 0: every column has its own
   ir_op *store;           // that leaves by TMA; NULL: none
   int64_t image_bytes;    // shared memory of its image
   int64_t inbox_bytes;    // of what other CTAs of the cluster send (pass split_k)

@@ -73,9 +73,10 @@ static void describe_empty(tile_tmap_desc *desc) {
 static tile_tmap_desc describe_tmap(const tile_bound *bound, const tile_variant *variant, int abi) {
   const tile_abi_item *item = &variant->abi[abi];
   const tile_param *param = &variant->kernel->params[item->index];
-  uint64_t bytes = (uint64_t)tl_dtype_bits(param->dtype) / 8;
+  uint64_t bits = (uint64_t)tl_dtype_bits(param->dtype);
+  bool packed = bits == 4; // two elements to a byte, and bytes are copied
   uintptr_t address = (uintptr_t)bound->args[item->index].tensor.data;
-  tile_tmap_desc desc = {.dtype = (int32_t)param->dtype,
+  tile_tmap_desc desc = {.dtype = packed ? TILE_U8 : (int32_t)param->dtype,
                          .rank = param->ndim,
                          .address = address ? address : DUMMY_ADDRESS,
                          .swizzle_bytes = item->swizzle};
@@ -86,9 +87,11 @@ static tile_tmap_desc describe_tmap(const tile_bound *bound, const tile_variant 
     if (!d)
       continue;
     // A dim of 1 is never stepped along: whatever stride the caller has there is no multiple of 16.
-    uint64_t stride = (uint64_t)bound->stride[item->index][from] * bytes;
+    uint64_t stride = (uint64_t)bound->stride[item->index][from] * bits / 8;
     desc.strides_bytes[d - 1] = desc.dims[d] > 1 ? stride : (stride + 15) / 16 * 16;
   }
+  if (packed)
+    desc.dims[0] /= 2, desc.box[0] /= 2;
   if (tile_bound_is_empty(bound, item->index))
     describe_empty(&desc);
   return desc;

@@ -121,6 +121,8 @@ void ll_fed_boxes(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
     for (int d = access.rank - 1; d >= 0; d--) // innermost first
       args[n++] = ll_scalar(c, op->args[access.first_sub + d]);
     args[3] = ll_add(c, args[3], ll_i32(c, panel * span));
+    if (bits == 4) // the descriptor counts bytes
+      args[3] = LLVMBuildAShr(c->b, args[3], ll_i32(c, 1), "");
     int64_t policy = cache_policy(op);
     args[n++] = ll_i64(c, policy);
     args[n++] = ll_i1(c, policy != 0);
@@ -147,6 +149,8 @@ static void commit(ll_ctx *c, const ll_channel *channel, const ir_op *op) {
 
 // One lane speaks for its warp: wgmma has waited for all of them.
 static void release(ll_ctx *c, const ll_channel *channel) {
+  if (ir_int(channel->op, "reads", 0)) // into registers, by all lanes
+    ll_convergent(c, LL_CALL(c, "llvm.nvvm.bar.warp.sync", ll_i32(c, -1)));
   ll_v speaker = LLVMBuildICmp(c->b, LLVMIntEQ, c->lane, ll_i32(c, 0), "");
   LL_ASM(c, MBAR_ARRIVE, c->t_void, speaker,
          barrier_of(c, channel, load(c, channel->consumed), true));

@@ -36,16 +36,17 @@ static void divide_registers(split *s) {
 
 bool pass_specialize(ir_pass_ctx *ctx) {
   ir_func *func = ctx->func;
-  const unsigned needed = FEAT_TMA | FEAT_WGMMA;
-  if ((func->target->features & needed) != needed || (ctx->disabled & IR_NO_PIPELINE) ||
+  unsigned features = func->target->features, multiplies = FEAT_WGMMA | FEAT_BLOCK_SCALE_MMA;
+  if (!(features & FEAT_TMA) || !(features & multiplies) || (ctx->disabled & IR_NO_PIPELINE) ||
       ir_has_own_roles(func))
     return false;
   split s = {.ctx = ctx, .func = func, .facts = ir_facts_compute(func, ctx->scratch)};
+  s.by_mma = !(features & FEAT_WGMMA);
   s.role = func->body->first;
   const char *why = split_match(&s);
   if (!s.dot)
     return false;
-  if (!why)
+  if (!why && !s.by_mma)
     split_find_store(&s);
   if (!why && !split_declare_channel(&s))
     why = "two slots do not fit the shared memory";
@@ -53,7 +54,8 @@ bool pass_specialize(ir_pass_ctx *ctx) {
     tl_report(ctx->diags, s.dot->loc, DIAG_R302, why);
     return false;
   }
-  func->warps = ir_type(func, s.dot->res[0])->dims[0] > 64 ? 8 : 4;
+  if (!s.by_mma)
+    func->warps = ir_type(func, s.dot->res[0])->dims[0] > 64 ? 8 : 4;
   func->extra_warps = FEED_WARPS;
   ir_set_int(func, s.loop, "pipeline", 0); // done; the feeder's clone inherits it
   split_make_feeder(&s);
@@ -61,6 +63,7 @@ bool pass_specialize(ir_pass_ctx *ctx) {
   split_stage_store(&s);
   divide_registers(&s);
   pass_dce(ctx); // the feeder's copies of everything else
-  tl_report(ctx->diags, s.loop->loc, DIAG_R301, func->warps / 4, s.depth, (int)s.slot_bytes);
+  tl_report(ctx->diags, s.loop->loc, DIAG_R301, func->warps / 4, s.by_mma ? "mma.sync" : "wgmma",
+            s.depth, (int)s.slot_bytes);
   return true;
 }

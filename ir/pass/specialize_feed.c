@@ -61,10 +61,13 @@ static int64_t thin_count(const split *s) {
 
 // The tile that one slot holds of an operand.
 static const ty_type *slot_tile(const split *s, const operand *o) {
-  int64_t count = o == &s->scale_b ? thin_count(s) : 0;
+  int64_t count = o == &s->scale_b && s->run ? thin_count(s) : 0;
   return count ? ty_tile(&s->func->module->types, TL_F32, 1, &count)
                : ir_type(s->func, o->load->res[0]);
 }
+
+// wgmma reads rows of 128 bytes; packed 4-bit operands may have 64.
+static int swizzle_of(const ty_type *tile) { return ty_row_bytes(tile) % 128 ? 64 : 128; }
 
 // Operands are swizzled as wgmma reads them, scales lie in a row.
 static ir_val declare_buffer(split *s, ir_builder *b, const operand *o, int depth) {
@@ -72,7 +75,7 @@ static ir_val declare_buffer(split *s, ir_builder *b, const operand *o, int dept
   int64_t dims[TY_MAX_RANK] = {depth, tile->dims[0], tile->rank > 1 ? tile->dims[1] : 0};
   const ty_type *type = ty_buf(&s->func->module->types, tile->dtype, tile->rank + 1, dims);
   ir_val buffer = ir_build1(b, IR_BUFFER, type, 0, NULL);
-  ir_layout layout = ir_layout_shared(tile, tile->rank > 1 ? 128 : 0, 0);
+  ir_layout layout = ir_layout_shared(tile, tile->rank > 1 ? swizzle_of(tile) : 0, 0);
   s->func->vals.data[buffer.id].layout = ir_layout_intern(s->func, &layout);
   return buffer;
 }
@@ -95,12 +98,16 @@ static int64_t slot_budget(const ir_func *func) {
 
 static int64_t aligned(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
+// Of the scales. mma.sync takes them with the operands: at one depth both need one slot number.
+static int scale_stages(const split *s, int depth) { return s->by_mma ? depth : SCALE_STAGES; }
+
 // As smem_alloc lays them out: every buffer and the barriers start at multiples of 1024 bytes.
 static int64_t bytes_at(const split *s, int depth) {
-  int64_t scales = aligned(SCALE_STAGES * plain_stage(tile_bytes(s, &s->scale_a))) +
-                   aligned(SCALE_STAGES * plain_stage(tile_bytes(s, &s->scale_b)));
+  int stages = scale_stages(s, depth);
+  int64_t scales = aligned(stages * plain_stage(tile_bytes(s, &s->scale_a))) +
+                   aligned(stages * plain_stage(tile_bytes(s, &s->scale_b)));
   return aligned(depth * tile_bytes(s, &s->a)) + aligned(depth * tile_bytes(s, &s->b)) +
-         aligned(depth * 16) + scales + (scales ? aligned(SCALE_STAGES * 16) : 0) +
+         aligned(depth * 16) + scales + (scales ? aligned(stages * 16) : 0) +
          aligned(s->image_bytes) + aligned(s->inbox_bytes);
 }
 
@@ -135,8 +142,8 @@ int split_add_descriptor(split *s, const ir_access *access, tl_dtype dtype, cons
 static void add_descriptor(split *s, operand *o) {
   ir_access access = ir_access_of(s->func, o->load);
   const ty_type *tile = ir_type(s->func, o->load->res[0]);
-  int64_t box[2] = {tile->dims[0], 128 * 8 / tl_dtype_bits(tile->dtype)};
-  o->param = split_add_descriptor(s, &access, tile->dtype, box, 128);
+  int64_t box[2] = {tile->dims[0], swizzle_of(tile) * 8 / tl_dtype_bits(tile->dtype)};
+  o->param = split_add_descriptor(s, &access, tile->dtype, box, swizzle_of(tile));
 }
 
 // Slots for those of the operands that are there.
@@ -156,6 +163,8 @@ static ir_val declare_channel(split *s, operand **fields, int nfields, int depth
   ir_set_int(s->func, op, "depth", depth);
   ir_set_str(s->func, op, "engine", "tma");
   ir_set_int(s->func, op, "feeders", feeders);
+  if (s->by_mma)
+    ir_set_int(s->func, op, "reads", 1);
   return channel;
 }
 
@@ -165,7 +174,7 @@ bool split_declare_channel(split *s) {
     return false;
   operand *operands[] = {&s->a, &s->b}, *scales[] = {&s->scale_a, &s->scale_b};
   s->channel = declare_channel(s, operands, 2, s->depth, 1);
-  s->scales = declare_channel(s, scales, 2, SCALE_STAGES, 32);
+  s->scales = declare_channel(s, scales, 2, scale_stages(s, s->depth), 32);
   add_descriptor(s, &s->a);
   add_descriptor(s, &s->b);
   return true;

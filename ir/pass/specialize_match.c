@@ -1,4 +1,5 @@
 // Which loops can be split into a feeder and multiplying warpgroups, and why others cannot.
+#include "ir/dot.h"
 #include "ir/specialize.h"
 
 typedef struct census {
@@ -53,6 +54,21 @@ static const char *refuse_tile(const split *s) {
     return "K of the tile is not the promotion interval";
   if (split_is_scaled(s) && ir_int(s->dot, "granularity", 0) != a->dims[1])
     return "K of the tile is not the granularity of the scales";
+  return NULL;
+}
+
+// For mma.sync the tile is what mma_pick made of it.
+static const char *refuse_mma_tile(const split *s) {
+  if (!ir_dot_scales_natively(s->func, s->dot))
+    return "mma.sync does not scale it";
+  const ty_type *a = ir_type(s->func, s->dot->args[0]), *b = ir_type(s->func, s->dot->args[2]);
+  if (ir_dot_operand_bits(s->func, s->dot, 0) != tl_dtype_bits(a->dtype) ||
+      ir_dot_operand_bits(s->func, s->dot, 2) != tl_dtype_bits(b->dtype))
+    return "a 4-bit operand beside an 8-bit one is spread over bytes";
+  if (a->dims[1] * tl_dtype_bits(a->dtype) / 8 % 64 != 0)
+    return "K of the tile is no multiple of 64 bytes";
+  if (a->dims[0] > 256 || b->dims[1] > 256)
+    return "a side of the tile is above 256";
   return NULL;
 }
 
@@ -124,6 +140,32 @@ static void find_scales(split *s) {
     s->scale_b.load = b;
 }
 
+static bool is_behind(const split *s, const ir_op *load, ir_val val, int depth) {
+  const ir_op *def = ir_def(s->func, val);
+  if (def == load || !def || depth > 12 || def->code == IR_LOAD || def->nregions)
+    return def == load;
+  for (uint32_t i = 0; i < def->nargs; i++)
+    if (is_behind(s, load, def->args[i], depth + 1))
+      return true;
+  return false;
+}
+
+// Words of packed scales, out of which both sides cut theirs.
+static void find_words(split *s) {
+  for (ir_op *op = s->loop->regions[0]->first; op; op = op->next) {
+    if (op->code != IR_LOAD || op == s->a.load || op == s->b.load || ir_int(op, "inbounds", 0) ||
+        ir_refuse_async(s->func, op, s->loop))
+      continue;
+    const ty_type *tile = ir_type(s->func, op->res[0]);
+    if (tile->rank != 1 || tl_dtype_bits(tile->dtype) != 32)
+      continue;
+    if (!s->scale_a.load && is_behind(s, op, s->dot->args[1], 0))
+      s->scale_a.load = op;
+    else if (!s->scale_b.load && is_behind(s, op, s->dot->args[3], 0))
+      s->scale_b.load = op;
+  }
+}
+
 const char *split_match(split *s) {
   census found = {.func = s->func};
   ir_walk(s->func->body, take_census, &found);
@@ -143,10 +185,12 @@ const char *split_match(split *s) {
     return "the dot stands in no pipelined loop";
   if (!strcmp(ir_str(s->loop, "specialize", ""), "off"))
     return "the loop says @specialize(off)";
-  const char *why = refuse_tile(s);
+  const char *why = s->by_mma ? refuse_mma_tile(s) : refuse_tile(s);
   if (!why)
     why = find_operands(s);
-  if (!why)
+  if (!why && s->by_mma)
+    find_words(s);
+  else if (!why)
     find_scales(s);
   return why;
 }

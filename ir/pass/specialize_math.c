@@ -143,9 +143,39 @@ static void load_scales_ahead(split *s, ir_op *wait) {
     load_ahead(s, loads.data[i], wait);
 }
 
+// What a feeder brought, in place of the load.
+static void read_field(split *s, ir_builder *b, const operand *o, ir_val channel) {
+  if (!o->load)
+    return;
+  ir_val read = ir_build1(b, IR_READ, ir_type(s->func, o->load->res[0]), 1, &channel);
+  ir_set_int(s->func, ir_def(s->func, read), "field", o->field);
+  ir_replace_uses(s->func, o->load->res[0], read);
+}
+
+// The dot stays: its operands and scales come out of the slots, which are free once it is through.
+static void multiply_by_mma(split *s) {
+  ir_builder b = {s->func, s->loop->regions[0], s->loop->regions[0]->first, s->dot->loc};
+  ir_op *wait = split_on_channel(&b, IR_WAIT, s->channel);
+  read_field(s, &b, &s->a, s->channel);
+  read_field(s, &b, &s->b, s->channel);
+  if (ir_some(s->scales))
+    split_on_channel(&b, IR_WAIT, s->scales);
+  read_field(s, &b, &s->scale_a, s->scales);
+  read_field(s, &b, &s->scale_b, s->scales);
+  ir_builder behind = {s->func, s->dot->parent, s->dot->next, s->dot->loc};
+  split_on_channel(&behind, IR_RELEASE, s->channel);
+  if (ir_some(s->scales))
+    split_on_channel(&behind, IR_RELEASE, s->scales);
+  load_scales_ahead(s, wait);
+}
+
 void split_make_math(split *s) {
   ir_set_str(s->func, s->role, "name", "math");
   ir_set_int(s->func, s->role, "warps", s->func->warps);
+  if (s->by_mma) {
+    multiply_by_mma(s);
+    return;
+  }
   ir_builder b = {s->func, s->dot->parent, s->dot, s->dot->loc};
   ir_op *wait = split_on_channel(&b, IR_WAIT, s->channel);
   ir_val acc = s->dot->args[split_is_scaled(s) ? 4 : 2];
