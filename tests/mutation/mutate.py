@@ -27,7 +27,8 @@ GOAL = 0.95
 def rounds(subject, seeds, quick):
     """(shape, options) of the runs of one mutant: what catches most comes first."""
     if quick:
-        return [(subject.quick, ["--schedules=2", "--async=all", "--schedule=random"])]
+        return [(subject.quick, ["--schedules=2", "--async=all", "--schedule=random"]),
+                *((shape, ["--schedule=random"]) for shape in subject.shapes if shape != subject.quick)]
     first = subject.shapes[0]
     found = [(shape, [f"--schedules={seeds if shape == first else 2}", "--async=all", "--schedule=random"])
              for shape in subject.shapes]
