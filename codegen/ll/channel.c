@@ -34,6 +34,17 @@ static void advance(ll_ctx *c, const ll_channel *channel, ll_v counter) {
   LLVMBuildStore(c->b, next, counter);
 }
 
+// {twin=1}: read in step with the channel declared before it, slot for slot, and released first.
+static void share_slots(ll_ctx *c, ll_channel *channel) {
+  const ir_op *op = channel->op->prev;
+  while (op && op->code != IR_CHANNEL)
+    op = op->prev;
+  TL_ASSERT(op, "a twin without a channel before it");
+  const ll_channel *other = ll_val(c, op->res[0])->channel;
+  channel->consumed = other->consumed;
+  channel->consumed_phase = other->consumed_phase;
+}
+
 static void emit_channel(ll_ctx *c, const ir_op *op) {
   ll_channel *channel = TL_NEW(c->arena, ll_channel);
   channel->op = op;
@@ -49,6 +60,8 @@ static void emit_channel(ll_ctx *c, const ir_op *op) {
     ll_hand_open(c, channel);
   if (channel->fed)
     ll_fed_open(c, channel);
+  if (ir_int(op, "twin", 0))
+    share_slots(c, channel);
 }
 
 // --- synchronisation ----------------------------------------------------------------------------

@@ -154,7 +154,8 @@ static void release(ll_ctx *c, const ll_channel *channel) {
   ll_v speaker = LLVMBuildICmp(c->b, LLVMIntEQ, c->lane, ll_i32(c, 0), "");
   LL_ASM(c, MBAR_ARRIVE, c->t_void, speaker,
          barrier_of(c, channel, load(c, channel->consumed), true));
-  advance(c, channel, channel->consumed, channel->consumed_phase);
+  if (!ir_int(channel->op, "twin", 0)) // the other one advances
+    advance(c, channel, channel->consumed, channel->consumed_phase);
 }
 
 void ll_fed_sync(ll_ctx *c, const ll_channel *channel, const ir_op *op) {

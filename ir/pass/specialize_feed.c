@@ -175,6 +175,8 @@ bool split_declare_channel(split *s) {
   operand *operands[] = {&s->a, &s->b}, *scales[] = {&s->scale_a, &s->scale_b};
   s->channel = declare_channel(s, operands, 2, s->depth, 1);
   s->scales = declare_channel(s, scales, 2, scale_stages(s, s->depth), 32);
+  if (s->by_mma && ir_some(s->scales))
+    ir_set_int(s->func, ir_def(s->func, s->scales), "twin", 1);
   add_descriptor(s, &s->a);
   add_descriptor(s, &s->b);
   return true;

@@ -163,9 +163,9 @@ static void multiply_by_mma(split *s) {
   read_field(s, &b, &s->scale_a, s->scales);
   read_field(s, &b, &s->scale_b, s->scales);
   ir_builder behind = {s->func, s->dot->parent, s->dot->next, s->dot->loc};
-  split_on_channel(&behind, IR_RELEASE, s->channel);
   if (ir_some(s->scales))
     split_on_channel(&behind, IR_RELEASE, s->scales);
+  split_on_channel(&behind, IR_RELEASE, s->channel);
   load_scales_ahead(s, wait);
 }
 
