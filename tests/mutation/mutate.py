@@ -95,7 +95,7 @@ def study(subject, args, pool, table):
     tasks = [(subject, m, i, runs, args.step_limit) for i, m in enumerate(mutants)]
     results = list(pool.map(judge, tasks))
     good = True
-    caught = excused = 0
+    caught = equivalent = presumed = 0
     why = collections.Counter()
     for mutant, result in zip(mutants, results):
         place = f"line {mutant.statement.line}: {mutant.statement.text()} -> {mutant.name}"
@@ -110,14 +110,15 @@ def study(subject, args, pool, table):
             good = False
             continue
         reason = next((r for p, m, r in table if re.search(p, subject.name) and re.search(m, mutant.key())), None)
-        excused += reason is not None and reason.startswith("equivalent")
+        equivalent += reason is not None and reason.startswith("equivalent")
+        presumed += reason is not None and reason.startswith("presumed")
         if reason is None:
             print(f"SURVIVED {subject.name}  ::  {mutant.key()}\n    {place}")
             good = False
-    total = len(mutants) - excused
+    total = len(mutants) - equivalent - presumed
     score = caught / total if total else 1
     summary = ", ".join(f"{n} {w}" for w, n in why.most_common())
-    print(f"{subject.name}: {caught} of {total} caught, {100 * score:.1f} %, {excused} equivalent ({summary})", flush=True)
+    print(f"{subject.name}: {caught} of {total} caught, {100 * score:.1f} %, {equivalent} equivalent, {presumed} presumed ({summary})", flush=True)
     return good and score >= GOAL
 
 
