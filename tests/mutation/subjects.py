@@ -18,7 +18,7 @@ import cases  # noqa: E402
 # and gives a simulated SM several tiles, the second does so for small tiles with many slots; the others run what short
 # loops and rows of no whole 16 bytes leave out. `quick` is for continuous
 # integration. A tensor without an argument is filled with random numbers.
-GEMM = {"shapes": [["M=300", "N=200", "K=1280"], ["M=20", "N=136", "K=9216"], ["M=70", "N=200", "K=128"],
+GEMM = {"shapes": [["M=300", "N=200", "K=1280"], ["M=20", "N=136", "K=18432"], ["M=70", "N=200", "K=128"],
                    ["M=70", "N=200", "K=0"], ["M=140", "N=196", "K=256", "D=poison[140,196;200,1]"]],
         "quick": ["M=130", "N=136", "K=384"], "sms": "1"}
 CASES = {
