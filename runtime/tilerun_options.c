@@ -14,7 +14,8 @@ const char run_help[] =
     "                         taken as they are (u1 carries f8e4m3, u2 carries bf16; f4e2m1 packs "
     "two\n"
     "                         in a byte, the last dimension halved). A layout the kernel does not\n"
-    "                         accept is rearranged into the one it asks for, values kept in place;\n"
+    "                         accept is rearranged into the one it asks for, values kept in "
+    "place;\n"
     "                         strides in elements may follow: @FILE.npy;512,1\n"
     "  NAME=zeros[2,3]        zeros; NAME=randn[2,3] normal numbers, scales positive; "
     "NAME=poison[2,3]\n"
@@ -54,19 +55,6 @@ static bool usage(const char *fmt, const char *what) {
   fprintf(stderr, fmt, what);
   fputs("\ntry 'tilerun --help'\n", stderr);
   return false;
-}
-
-// The value of "--name=VALUE" or of "--name VALUE"; NULL: another option. `*at` is advanced.
-static const char *option_value(char **argv, int argc, int *at, const char *name) {
-  size_t len = strlen(name);
-  const char *text = argv[*at];
-  if (strncmp(text, name, len) != 0)
-    return NULL;
-  if (text[len] == '=')
-    return text + len + 1;
-  if (text[len] || *at + 1 >= argc)
-    return NULL;
-  return argv[++*at];
 }
 
 static bool split_pair(tl_arena *arena, const char *text, run_pair *out) {
@@ -121,7 +109,7 @@ static bool parse_text_option(char **argv, int argc, int *at, run_options *out) 
                                  {"--flops", &out->flops},
                                  {"--bytes", &out->bytes}};
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-    const char *value = option_value(argv, argc, at, options[i].name);
+    const char *value = tl_option_value(argv, argc, at, options[i].name);
     if (value)
       return *options[i].to = value, true;
   }
@@ -147,32 +135,32 @@ static bool parse_option(tl_arena *arena, char **argv, int argc, int *at, run_op
     return out->bench = 20, true;
   if (text[0] == '-' && text[1] == 'f')
     return add_flag(out, text);
-  if ((value = option_value(argv, argc, at, "--set")))
+  if ((value = tl_option_value(argv, argc, at, "--set")))
     return add_set(arena, out, value);
-  if ((value = option_value(argv, argc, at, "--out"))) {
+  if ((value = tl_option_value(argv, argc, at, "--out"))) {
     if (out->nouts == RUN_MAX_VALUES || !split_pair(arena, value, &out->outs[out->nouts]))
       return usage("--out wants NAME=FILE.npy, not '%s'", value);
     return out->nouts++, true;
   }
-  if ((value = option_value(argv, argc, at, "--check"))) {
+  if ((value = tl_option_value(argv, argc, at, "--check"))) {
     out->check_ref = strcmp(value, "ref") == 0;
     return out->check_ref || usage("--check knows 'ref', not '%s'", value);
   }
-  if ((value = option_value(argv, argc, at, "--seed")))
+  if ((value = tl_option_value(argv, argc, at, "--seed")))
     return parse_seed(value, &out->seed) || usage("--seed=%s: not a number", value);
-  if ((value = option_value(argv, argc, at, "--schedules")))
+  if ((value = tl_option_value(argv, argc, at, "--schedules")))
     return parse_count(value, 1, &out->schedules) || usage("--schedules=%s: not a count", value);
-  if ((value = option_value(argv, argc, at, "--schedule"))) {
+  if ((value = tl_option_value(argv, argc, at, "--schedule"))) {
     out->schedule = find_name(value, run_schedule_names);
     return out->schedule >= 0 || usage("--schedule=%s: rr, random, greedy or starve", value);
   }
-  if ((value = option_value(argv, argc, at, "--async"))) {
+  if ((value = tl_option_value(argv, argc, at, "--async"))) {
     out->async = find_name(value, run_async_names);
     return out->async >= 0 || usage("--async=%s: lazy, eager, random or all", value);
   }
-  if ((value = option_value(argv, argc, at, "--step-limit")))
+  if ((value = tl_option_value(argv, argc, at, "--step-limit")))
     return parse_seed(value, &out->step_limit) || usage("--step-limit=%s: not a number", value);
-  if ((value = option_value(argv, argc, at, "--bench")))
+  if ((value = tl_option_value(argv, argc, at, "--bench")))
     return parse_count(value, 1, &out->bench) || usage("--bench=%s: not a count", value);
   return usage("unknown option '%s', or its value is missing", text);
 }

@@ -224,3 +224,15 @@ bool tl_write_file(const char *path, const void *bytes, size_t len) {
   errno = saved;
   return ok;
 }
+
+const char *tl_option_value(char **argv, int argc, int *at, const char *name) {
+  size_t len = strlen(name);
+  const char *text = argv[*at];
+  if (strncmp(text, name, len) != 0)
+    return NULL;
+  if (text[len] == '=')
+    return text + len + 1;
+  if (text[len] || *at + 1 >= argc)
+    return NULL;
+  return argv[++*at];
+}

@@ -28,4 +28,8 @@ char *tl_read_file(const char *path, size_t *out_len);
 // Writes to a temporary file beside `path` and renames it over: an error leaves `path` untouched.
 // "-" is standard output. Returns false with errno set on failure.
 bool tl_write_file(const char *path, const void *bytes, size_t len);
+
+// The value of "--name=VALUE" or of "--name VALUE" at argv[*at], which is advanced over it; NULL: another option.
+const char *tl_option_value(char **argv, int argc, int *at, const char *name);
+
 #endif

@@ -48,16 +48,6 @@ static int usage(const char *fmt, const char *what) {
   return RUN_USAGE;
 }
 
-static const char *value_of(char **argv, int argc, int *at, const char *name) {
-  size_t len = strlen(name);
-  const char *text = argv[*at];
-  if (strncmp(text, name, len) != 0)
-    return NULL;
-  if (text[len] == '=')
-    return text + len + 1;
-  return text[len] || *at + 1 >= argc ? NULL : argv[++*at];
-}
-
 static bool number(const char *text, double least, double *out) {
   char *end;
   *out = strtod(text, &end);
@@ -77,28 +67,28 @@ static bool shard(const char *text, tune_options *o) {
 static int option(tune_options *o, int argc, char **argv, int *at) {
   const char *value;
   double n;
-  if ((value = value_of(argv, argc, at, "--device")))
+  if ((value = tl_option_value(argv, argc, at, "--device")))
     return o->device = value, -1;
-  if ((value = value_of(argv, argc, at, "--shapes")))
+  if ((value = tl_option_value(argv, argc, at, "--shapes")))
     return o->shapes = value, -1;
-  if ((value = value_of(argv, argc, at, "--report")))
+  if ((value = tl_option_value(argv, argc, at, "--report")))
     return o->report = value, -1;
-  if ((value = value_of(argv, argc, at, "--log")))
+  if ((value = tl_option_value(argv, argc, at, "--log")))
     return o->log = value, -1;
-  if ((value = value_of(argv, argc, at, "-o")))
+  if ((value = tl_option_value(argv, argc, at, "-o")))
     return o->out = value, -1;
-  if ((value = value_of(argv, argc, at, "--budget")))
+  if ((value = tl_option_value(argv, argc, at, "--budget")))
     return number(value, 0.1, &o->budget_s) ? -1 : usage("--budget wants seconds, not '%s'", value);
-  if ((value = value_of(argv, argc, at, "--timeout")))
+  if ((value = tl_option_value(argv, argc, at, "--timeout")))
     return number(value, 0.1, &o->timeout_s) ? -1
                                              : usage("--timeout wants seconds, not '%s'", value);
-  if ((value = value_of(argv, argc, at, "--runs")))
+  if ((value = tl_option_value(argv, argc, at, "--runs")))
     return number(value, 1, &n) ? (o->runs = (int)n, -1)
                                 : usage("--runs wants a count, not '%s'", value);
-  if ((value = value_of(argv, argc, at, "--top")))
+  if ((value = tl_option_value(argv, argc, at, "--top")))
     return number(value, 0, &n) ? (o->top = (int)n, -1)
                                 : usage("--top wants a count, not '%s'", value);
-  if ((value = value_of(argv, argc, at, "--shard")))
+  if ((value = tl_option_value(argv, argc, at, "--shard")))
     return shard(value, o) ? -1 : usage("--shard wants I/N with I from 0, not '%s'", value);
   return usage("unknown option '%s'", argv[*at]);
 }
